@@ -1,0 +1,70 @@
+"""The shared VAE: 64×64 RGB to 16×16 latents of four channels, `AutoencoderKL` as in Stable Diffusion 1.5."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torch.nn import functional
+
+from finetune.pocket.loop import fit
+from finetune.pocket.pool import Pool
+from finetune.pocket.recipe import Recipe
+
+KL_WEIGHT = 1e-5
+EDGE_WEIGHT = 0.5
+
+
+def new_vae(recipe: Recipe) -> AutoencoderKL:
+    """An untrained VAE with the recipe's widths."""
+    torch.manual_seed(recipe.vae.seed)
+    levels = len(recipe.vae_channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=recipe.vae_channels,
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=64,
+    )
+
+
+def _edge_loss(left: Tensor, right: Tensor) -> Tensor:
+    """L1 distance of the horizontal and vertical differences: keeps outlines sharp."""
+    return functional.l1_loss(left.diff(dim=-1), right.diff(dim=-1)) + functional.l1_loss(
+        left.diff(dim=-2), right.diff(dim=-2)
+    )
+
+
+def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
+    """Train the VAE on the pool and set its scaling factor to one over the latents' standard deviation."""
+    vae = new_vae(recipe).to(memory_format=torch.channels_last)
+    stage = recipe.vae
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng((stage.seed, step))
+        torch.manual_seed(stage.seed * 1_000_003 + step)
+        pictures = pool.batch(rng.integers(0, len(pool.scenes), stage.batch))
+        posterior = vae.encode(pictures).latent_dist
+        drawn = vae.decode(posterior.sample()).sample
+        error = functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures)
+        return error + EDGE_WEIGHT * _edge_loss(drawn, pictures) + KL_WEIGHT * posterior.kl().mean()
+
+    fit("vae", vae, loss_of, stage, folder, ema_decay=recipe.ema_decay)
+    vae.eval()
+    latents = encode(vae, pool, rows=np.arange(min(len(pool.scenes), 1000)), scaled=False)
+    vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
+    return vae
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pool: Pool, rows: np.ndarray | None = None, *, scaled: bool = True) -> Tensor:
+    """Mean latents of rows of a pool (all rows by default), (N, 4, 16, 16), times the scaling factor if `scaled`."""
+    rows = np.arange(len(pool.scenes)) if rows is None else rows
+    parts = [vae.encode(pool.batch(chunk)).latent_dist.mean for chunk in np.array_split(rows, max(1, len(rows) // 64))]
+    latents = torch.cat(parts)
+    return latents * vae.config.scaling_factor if scaled else latents

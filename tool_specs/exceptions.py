@@ -1,0 +1,47 @@
+"""Every error of the project. Each message says what is wrong, where, and what to do about it.
+
+The type says who must act: the user (`ConfigError`, `RequestError`, `CatalogError`), the planner, which may try again
+(`CallError`), or whoever runs the machine (`BackendError`, `WeightsError`, `ArtifactError`).
+"""
+
+from __future__ import annotations
+
+
+class DiffAgentError(Exception):
+    """Base of all errors raised on purpose by this project."""
+
+
+class ConfigError(DiffAgentError):
+    """A setting, an installed package or a file that the setup needs is missing or wrong."""
+
+
+class RequestError(DiffAgentError):
+    """The request itself cannot be used: empty, too long, not text."""
+
+
+class CatalogError(DiffAgentError):
+    """A record, a model id or the catalog as a whole cannot be used."""
+
+
+class CallError(DiffAgentError):
+    """A call names something invalid; the planner may correct it and try again."""
+
+
+class BackendError(DiffAgentError):
+    """Drawing failed on the machine: out of memory, a broken pipeline, a scheduler that raised."""
+
+
+class WeightsError(BackendError):
+    """A weights file is missing, truncated, pickled, corrupt or of another architecture."""
+
+
+class DownloadError(DiffAgentError):
+    """A file could not be fetched or did not match its size or hash."""
+
+
+class ArtifactError(DiffAgentError):
+    """A picture could not be stored or read: no space, no permission, damaged file."""
+
+
+class DrawingCancelled(DiffAgentError):  # noqa: N818 - not a fault: somebody asked for it
+    """The drawing was stopped between two steps because the caller asked for it."""
