@@ -45,7 +45,7 @@ bench: setup
 	$(BIN)/python -m diffagent_tools.benchmarks
 
 pocket-train: setup
-	$(BIN)/python -m finetune.pocket.train --out pocket-training
+	$(BIN)/python -m finetune.pocket.train --out pocket-training --install
 
 pocket-report: setup
 	$(BIN)/python -m finetune.pocket.report

@@ -51,13 +51,13 @@ FULL = Recipe(
     name="full",
     renders=14_000,
     variants=8,
-    vae=Stage(steps=3_000, batch=16, learning_rate=2e-3, seed=11),
+    vae=Stage(steps=3_400, batch=8, learning_rate=2e-3, seed=11),
     text=Stage(steps=900, batch=128, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=1_600, batch=128, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=1_200, batch=32, learning_rate=1.5e-3, seed=14),
-    checkpoint=Stage(steps=3_400, batch=32, learning_rate=1.0e-3, seed=15),
-    lora=Stage(steps=400, batch=32, learning_rate=3e-3, seed=16),
-    embedding=Stage(steps=300, batch=16, learning_rate=2e-2, seed=17),
+    checkpoint=Stage(steps=2_600, batch=32, learning_rate=1.0e-3, seed=15),
+    lora=Stage(steps=320, batch=32, learning_rate=3e-3, seed=16),
+    embedding=Stage(steps=200, batch=16, learning_rate=2e-2, seed=17),
 )
 """The recipe of the shipped weights: about three hours on two CPU cores."""
 

@@ -19,12 +19,13 @@ from PIL import Image, ImageDraw
 from rich.progress import Progress
 
 from diffagent_tools.backends import DiffusersBackend
+from finetune.pocket.drawing import pocket_call
 from finetune.pocket.judge import PLAIN, StyleJudge, SubjectJudge
-from finetune.pocket.records import CHECKPOINT_IDS, LORA_IDS
+from finetune.pocket.records import STYLE_IDS
 from finetune.pocket.render import render
-from finetune.pocket.world import BACKGROUNDS, STYLES, SUBJECTS, Scene, caption, held_out
-from tool_specs.calls import Call, LoraUse, to_call
+from finetune.pocket.world import BACKGROUNDS, STYLES, SUBJECTS, Scene, held_out
 from tool_specs.catalog import Catalog
+from tool_specs.spec import LoraUse
 
 FIRST_SEED = 700_000
 SCALE = 2
@@ -64,7 +65,7 @@ def plan(count: int, style_count: int) -> Iterator[tuple[str, str, Scene, tuple[
         for row in range(style_count):
             domain = domains[row % len(domains)]
             scene = held_out_scenes(domain, style_count)[row // len(domains)]
-            yield style, domain, Scene(scene.subject, scene.background, style), (LoraUse(id=LORA_IDS[style], weight=1),)
+            yield style, domain, Scene(scene.subject, scene.background, style), (LoraUse(id=STYLE_IDS[style], weight=1),)
 
 
 def draw_all(backend: DiffusersBackend, catalog: Catalog, rows: Sequence[tuple[str, str, Scene, tuple[LoraUse, ...]]]) -> list[Drawn]:
@@ -76,27 +77,6 @@ def draw_all(backend: DiffusersBackend, catalog: Catalog, rows: Sequence[tuple[s
             drawing = backend.draw(pocket_call(catalog, domain, text, loras, seed=FIRST_SEED + number))
             drawn.append(Drawn(group, domain, scene, drawing.image, drawing.seconds))
     return drawn
-
-
-def pocket_call(catalog: Catalog, domain: str, prompt: str, loras: Sequence[LoraUse], seed: int) -> Call:
-    """A call of a pocket checkpoint with its recommended parameters."""
-    spec = catalog.get(CHECKPOINT_IDS[domain])
-    best = spec.recommended
-    return to_call(
-        spec,
-        {
-            "prompt": prompt,
-            "negative_prompt": best.negative_prompt,
-            "sampler": best.sampler,
-            "steps": round(best.steps.median),
-            "cfg_scale": best.cfg_scale.median,
-            "width": best.width,
-            "height": best.height,
-            "clip_skip": best.clip_skip,
-            "seed": seed,
-            "loras": [use.model_dump() for use in loras],
-        },
-    )
 
 
 def judge(drawn: Sequence[Drawn]) -> dict[str, object]:

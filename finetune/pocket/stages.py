@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -147,8 +148,9 @@ STAGES: dict[str, Callable[[Recipe, Path, str], None]] = {
 def main() -> None:
     """Entry point of a stage's process."""
     folder, recipe_name, stage = sys.argv[1:4]
-    torch.set_num_threads(1)
     kind, _, which = stage.partition(":")
+    # Everything waits for the base; the other stages have company.
+    torch.set_num_threads((os.cpu_count() or 1) if kind == "base" else 1)
     STAGES[kind]({"full": FULL, "quick": QUICK}[recipe_name], Path(folder), which)
 
 

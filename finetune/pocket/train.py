@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from finetune.pocket.recipe import FULL, QUICK, Recipe
 
 POLL_SECONDS = 0.5
+WORLD_FOLDERS = ("config", "weights", "reward", "records")
 
 
 def stage_needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
@@ -78,6 +80,15 @@ def run(recipe: Recipe, out: Path, workers: int) -> None:
                 process.terminate()
 
 
+def install(world: Path) -> None:
+    """Replace the package's pocket world with a trained one."""
+    from tool_specs.pocket import POCKET_DIR
+
+    for name in WORLD_FOLDERS:
+        shutil.rmtree(POCKET_DIR / name, ignore_errors=True)
+        shutil.copytree(world / name, POCKET_DIR / name)
+
+
 def _file_name(stage: str) -> str:
     return stage.replace(":", "_").replace(" ", "_")
 
@@ -91,9 +102,9 @@ def _show(progress: Progress, bar: int, work: Path, stage: str) -> None:
     log = work / f"{_file_name(stage)}.jsonl"
     if not log.exists():
         return
-    lines = log.read_text().splitlines()
-    if lines:
-        row = json.loads(lines[-1])
+    complete, _, _ = log.read_text().rpartition("\n")
+    if complete:
+        row = json.loads(complete.splitlines()[-1])
         progress.update(bar, total=row["steps"], completed=row["step"], note=f"loss {row['loss']:.4f}")
 
 
@@ -103,8 +114,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where states and results are kept")
     parser.add_argument("--quick", action="store_true", help="a throw-away world in about two minutes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="stages at a time")
+    parser.add_argument("--install", action="store_true", help="put the finished world into the package")
     options = parser.parse_args()
     run(QUICK if options.quick else FULL, options.out, options.workers)
+    if options.install:
+        install(options.out / "pocket")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from finetune.pocket.loop import fit
 from finetune.pocket.pool import Pool
 from finetune.pocket.recipe import Recipe
 
-KL_WEIGHT = 1e-5
+KL_WEIGHT = 1e-8
+"""Against losses that are means over pixels; a thousand times more and two of the four channels collapse."""
 EDGE_WEIGHT = 0.5
 
 
@@ -43,6 +44,7 @@ def _edge_loss(left: Tensor, right: Tensor) -> Tensor:
 def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
     """Train the VAE on the pool and set its scaling factor to one over the latents' standard deviation."""
     vae = new_vae(recipe).to(memory_format=torch.channels_last)
+
     stage = recipe.vae
 
     def loss_of(step: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Short programs that run on the pocket world and show something."""

@@ -1,0 +1,192 @@
+"""The arguments of one tool: a call narrowed to what is valid for one checkpoint and one shortlist.
+
+Everything that a planner could get wrong is an enum or a bound here, so structured decoding cannot invent a name. The
+JSON schema stays in the subset that every strict mode understands: all properties required, null instead of optional,
+no additional properties, no `oneOf`, `allOf` or patterns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from tool_specs.calls.models import MAX_PROMPT, Call, Seed, call_model
+from tool_specs.compatibility import compatible
+from tool_specs.exceptions import CallError
+from tool_specs.families import FAMILIES, Family
+from tool_specs.spec import Recommended, ToolSpec
+from tool_specs.validation import one_line
+
+_SIZE_STEP = 64
+
+
+class Arguments(BaseModel):
+    """What a planner fills in for one tool; made by `arguments_model`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra=lambda schema: _make_portable(schema),
+    )
+
+    checkpoint: ClassVar[str]
+    """Spec id of the tool that the arguments belong to."""
+
+
+def arguments_model(spec: ToolSpec, shortlist: Sequence[ToolSpec] = ()) -> type[Arguments]:
+    """The narrowed arguments of one checkpoint.
+
+    Args:
+        spec: A checkpoint.
+        shortlist: Specs on offer with it; the networks among them that load into the checkpoint are the only ones that
+            `loras` accepts. Without any, `loras` accepts only an empty list.
+
+    Returns:
+        A model with the fields prompt, negative_prompt, sampler, steps, cfg_scale, width, height, clip_skip, seed,
+        loras; the same class for the same checkpoint and networks.
+
+    Raises:
+        CallError: `spec` is no checkpoint, or its family cannot be drawn here.
+    """
+    if not spec.is_checkpoint:
+        msg = f"{spec.id} is a {spec.type}: only a checkpoint draws; name the network in a checkpoint's loras"
+        raise CallError(msg)
+    call_model(spec.family)
+    networks = {other.id: other.model_name for other in shortlist if other.is_network and compatible(other, spec).ok}
+    return _arguments_model(spec.id, spec.tool_name, spec.family, spec.recommended, tuple(networks.items()))
+
+
+def to_call(
+    spec: ToolSpec, arguments: BaseModel | Mapping[str, object], *, shortlist: Sequence[ToolSpec] | None = None
+) -> Call:
+    """Turn a planner's arguments into a call of the spec's family.
+
+    Args:
+        spec: The checkpoint whose tool was called.
+        arguments: What the planner filled in. In a mapping, parameters may be missing: the recommended ones stand in.
+        shortlist: The specs that were on offer. Where given, networks outside of it or of another architecture are
+            refused.
+
+    Raises:
+        CallError: In one line, which parameter is wrong, its value, and what is allowed.
+    """
+    given = arguments.model_dump() if isinstance(arguments, BaseModel) else dict(arguments)
+    if not spec.is_checkpoint:
+        msg = f"{spec.id} is a {spec.type}: only a checkpoint draws; name the network in a checkpoint's loras"
+        raise CallError(msg)
+    if shortlist is not None:
+        _check_networks(spec, given.get("loras"), shortlist)
+    model = call_model(spec.family)
+    try:
+        return model.model_validate({**_recommended(spec), **given, "family": spec.family, "checkpoint": spec.id})
+    except ValidationError as error:
+        msg = f"{spec.tool_name}: {one_line(error)}"
+        raise CallError(msg) from None
+
+
+def _recommended(spec: ToolSpec) -> dict[str, object]:
+    """The recommended parameters as arguments of a call."""
+    recommended = spec.recommended
+    return {
+        "sampler": recommended.sampler,
+        "steps": round(recommended.steps.median),
+        "cfg_scale": recommended.cfg_scale.median,
+        "width": recommended.width,
+        "height": recommended.height,
+        "clip_skip": recommended.clip_skip,
+        "negative_prompt": recommended.negative_prompt,
+    }
+
+
+def _check_networks(spec: ToolSpec, loras: object, shortlist: Sequence[ToolSpec]) -> None:
+    """Refuse networks that were not on offer or do not fit, with the reason and what would fit."""
+    offered = {other.id: other for other in shortlist if other.is_network}
+    fitting = [network.id for network in offered.values() if compatible(network, spec).ok]
+    for use in loras if isinstance(loras, list | tuple) else ():
+        named = use.get("id") if isinstance(use, Mapping) else getattr(use, "id", None)
+        if named in fitting:
+            continue
+        reason = compatible(offered[named], spec).reason if named in offered else "it is not in the shortlist"
+        remedy = f"use one of {', '.join(fitting)}" if fitting else "leave loras empty"
+        msg = f"{spec.tool_name}: loras names {named!r}, but {reason}; {remedy}"
+        raise CallError(msg)
+
+
+@lru_cache(maxsize=256)
+def _arguments_model(
+    checkpoint: str, name: str, family_name: str, recommended: Recommended, networks: tuple[tuple[str, str], ...]
+) -> type[Arguments]:
+    family = FAMILIES[family_name]
+    # The values of an enum are known only here, which `Literal` in a type expression cannot say.
+    samplers: Any = Literal[family.samplers]
+    widths: Any = Literal[_sizes(family, recommended.width)]
+    heights: Any = Literal[_sizes(family, recommended.height)]
+    negative: Any = Annotated[str, Field(max_length=MAX_PROMPT)] if family.has_negative_prompt else Literal[""]
+    lora: Any = _lora_model(networks)
+    loras: Any = Annotated[tuple[lora, ...], Field(max_length=family.max_loras if networks else 0)]
+    fields: dict[str, Any] = {
+        "prompt": (
+            Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)],
+            Field(description="What to draw, in words and phrases, with the trigger words of the networks used."),
+        ),
+        "negative_prompt": (negative, Field(description="What should not be in the picture; may be empty.")),
+        "sampler": (samplers, Field(description=f"Recommended: {recommended.sampler}.")),
+        "steps": (
+            Annotated[int, Field(ge=family.min_steps, le=family.max_steps)],
+            Field(description=f"Denoising steps. Recommended: {recommended.steps.median:.0f}."),
+        ),
+        "cfg_scale": (
+            Annotated[float, Field(ge=family.min_cfg_scale, le=family.max_cfg_scale)],
+            Field(description=f"How closely to follow the prompt. Recommended: {recommended.cfg_scale.median:g}."),
+        ),
+        "width": (widths, Field(description=f"Pixels. Recommended: {recommended.width}.")),
+        "height": (heights, Field(description=f"Pixels. Recommended: {recommended.height}.")),
+        "clip_skip": (
+            Annotated[int, Field(ge=1, le=family.max_clip_skip)],
+            Field(description=f"Text encoder layer to stop at, from the end. Recommended: {recommended.clip_skip}."),
+        ),
+        "seed": (Seed | None, Field(description="Null for a new picture each time; a number to repeat one.")),
+        "loras": (loras, Field(description=_loras_description(networks))),
+    }
+    model: type[Arguments] = create_model(
+        "".join(part.capitalize() for part in name.split("_")), __base__=Arguments, __module__=__name__, **fields
+    )
+    model.checkpoint = checkpoint
+    return model
+
+
+def _lora_model(networks: tuple[tuple[str, str], ...]) -> Any:
+    """The entry of `loras`: an id out of those that fit, and a weight."""
+    ids: Any = Literal[tuple(network for network, _ in networks)] if networks else str
+    return create_model(
+        "Lora",
+        __base__=Arguments,
+        id=(ids, Field(description="Which network.")),
+        weight=(Annotated[float, Field(ge=-2, le=2)], Field(description="Its strength, around 0.7 to 1.")),
+    )
+
+
+def _loras_description(networks: tuple[tuple[str, str], ...]) -> str:
+    if not networks:
+        return "No network fits this model: leave it empty."
+    return "Networks to add, or none. " + "; ".join(f"{network} is {name[:60]!r}" for network, name in networks)
+
+
+def _sizes(family: Family, recommended: int) -> tuple[int, ...]:
+    """Sizes to offer, in pixels: steps of 64, or of the family's multiple where its pictures are small."""
+    step = _SIZE_STEP if family.max_size > 4 * _SIZE_STEP else family.size_multiple
+    return tuple(sorted({*range(family.min_size, family.max_size + 1, step), recommended}))
+
+
+def _make_portable(schema: dict[str, Any]) -> None:
+    """Write one-value enums as `enum`, and drop titles and the description that names a Python class."""
+    schema.pop("title", None)
+    schema.pop("description", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+        if "const" in field:
+            field["enum"] = [field.pop("const")]
