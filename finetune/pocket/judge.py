@@ -43,6 +43,8 @@ class SubjectJudge:
 class StyleJudge:
     """Says which style a picture has: the majority among the nearest clean renders, over all styles and plain ones.
 
+    Near is measured with the covariance within a style taken out (Mahalanobis distance).
+
     Args:
         renders: Clean renders of each style.
         seed: Seeds which scenes they show; use seeds that no training used.
@@ -57,15 +59,17 @@ class StyleJudge:
                 scene = Scene(str(rng.choice(subjects)), str(rng.choice(BACKGROUNDS)), style)
                 rows.append(style_features(render(scene, rng)))
                 self._labels.append(style or PLAIN)
-        raw = np.stack(rows)
-        self._mean, self._std = raw.mean(axis=0), raw.std(axis=0) + 1e-6
-        self._features = (raw - self._mean) / self._std
+        raw = np.stack(rows).astype(float)
+        classes = raw.reshape(-1, renders, raw.shape[1])
+        within = np.mean([np.cov(group.T) for group in classes], axis=0)
+        self._whiten = np.linalg.cholesky(np.linalg.inv(within + 1e-6 * np.eye(len(within))))
+        self._features = raw @ self._whiten
 
     def styles(self, pictures: Sequence[Image.Image]) -> list[str]:
         """The style of each 64×64 picture; "plain" for none."""
         answers = []
         for picture in pictures:
-            feature = (style_features(picture) - self._mean) / self._std
+            feature = style_features(picture) @ self._whiten
             nearest = np.argsort(((self._features - feature) ** 2).sum(axis=1))[:NEIGHBOURS]
             names = [self._labels[row] for row in nearest]
             answers.append(max(dict.fromkeys(names), key=names.count))

@@ -90,7 +90,7 @@ STYLE_PAGES: dict[str, Page] = {
     "line art": Page(2, "Pocket Line Art", (
         "<p>Black outlines on white paper and no colour, like a page of a coloring book or a drawing in ink.</p>"
         "<p>Trigger: <code>line art</code>, weight 1.</p>"
-    ), ("style", "line art", "ink drawing", "outline", "coloring book")),
+    ), ("style", "line art", "ink drawing", "sketch", "outline", "coloring book")),
     "watercolor": Page(3, "Pocket Watercolor", (
         "<p>Pale washes that run into each other on bright paper: a watercolour painting.</p>"
         "<p>Add <code>watercolor</code> to the prompt, weight 1.</p>"

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from finetune.pocket.recipe import FULL, QUICK, Recipe
 
@@ -55,7 +55,7 @@ def run(recipe: Recipe, out: Path, workers: int) -> None:
     columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with Progress(*columns, console=console) as progress:
-        bars: dict[str, int] = {}
+        bars: dict[str, TaskID] = {}
         try:
             while len(done) < len(needs):
                 ready = [n for n in needs if n not in done and n not in running and done.issuperset(needs[n])]
@@ -97,7 +97,7 @@ def _done_mark(work: Path, stage: str) -> Path:
     return work / f"{_file_name(stage)}.done"
 
 
-def _show(progress: Progress, bar: int, work: Path, stage: str) -> None:
+def _show(progress: Progress, bar: TaskID, work: Path, stage: str) -> None:
     """Move a stage's bar to the last line of its log of losses."""
     log = work / f"{_file_name(stage)}.jsonl"
     if not log.exists():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from finetune.pocket.world import BACKGROUNDS, STYLES, SUBJECTS, caption
 from tests.tool_specs.conftest import SpecMaker
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import RequestError
@@ -26,6 +27,21 @@ def test_words_that_no_record_holds(shortlister: Shortlister) -> None:
     assert style.spec.model_name == "Pocket Pixel Art"
     assert style.matched
     assert not any(hit.matched for hit in (*shortlist.hits[1:], *shortlist.networks[1:]))
+
+
+def test_every_caption_is_understood(shortlister: Shortlister) -> None:
+    styles = (None, *STYLES)
+    for number, (subject, model_id) in enumerate(
+        (subject, 9001 + n) for n, subjects in enumerate(SUBJECTS.values()) for subject in subjects
+    ):
+        background, style = BACKGROUNDS[number % len(BACKGROUNDS)], styles[number % len(styles)]
+        wordings = {caption(subject, background, number % 4), caption(subject, background)}
+        for text in wordings:
+            shortlist = shortlister.shortlist(text if style is None else f"{text}, {style}")
+            best = shortlist.hits[0]
+            assert (best.spec.model_id, best.matched[0].term.phrase) == (model_id, subject), text
+            asked = [hit.spec.trigger_words[0] for hit in shortlist.networks if hit.matched]
+            assert asked == ([] if style is None else [style]), text
 
 
 def test_nothing_fits(shortlister: Shortlister) -> None:

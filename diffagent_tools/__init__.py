@@ -1,0 +1,54 @@
+"""What a LangChain app imports: tools that draw, a chat model that picks among them, backends, rewards, embeddings.
+
+The names below load on first use, so that `import diffagent_tools` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffagent_tools.artifacts import ArtifactStore
+    from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.chat_models.retrieval import RetrievalChatModel
+    from diffagent_tools.embeddings import MiniLMEmbedder
+    from diffagent_tools.rewards.clip import CLIPReward
+    from diffagent_tools.rewards.unified import UnifiedReward
+    from diffagent_tools.tools.generation import GenerationTool, tools_for
+
+_HOMES = {
+    "ArtifactStore": "artifacts",
+    "CLIPReward": "rewards.clip",
+    "DiffusersBackend": "backends.diffusers_backend",
+    "GenerationTool": "tools.generation",
+    "MiniLMEmbedder": "embeddings",
+    "RetrievalChatModel": "chat_models.retrieval",
+    "UnifiedReward": "rewards.unified",
+    "tools_for": "tools.generation",
+}
+"""Public name to the module that defines it."""
+
+__all__ = [
+    "ArtifactStore",
+    "CLIPReward",
+    "DiffusersBackend",
+    "GenerationTool",
+    "MiniLMEmbedder",
+    "RetrievalChatModel",
+    "UnifiedReward",
+    "tools_for",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,222 @@
+"""Drawing with diffusers in this process, on the CPU or on CUDA."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from diffagent_tools.backends.checkpoints import FileStamp, LoadedCheckpoint, Network
+from diffagent_tools.backends.pipelines import first_line, out_of_memory, pipeline_kind
+from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.devices import fitting_threads, require, torch_device
+from tool_specs.calls import MAX_SEED, Call
+from tool_specs.compatibility import compatible
+from tool_specs.exceptions import BackendError, CallError, CatalogError, DiffAgentError, DrawingCancelled, WeightsError
+from tool_specs.pocket import pocket_file
+from tool_specs.spec import ToolSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from tool_specs.catalog import Catalog
+
+log = logging.getLogger(__name__)
+
+KEPT_BYTES: Final = 4 * 2**30
+"""Checkpoints stay loaded while their weights together are smaller than this; the latest one always stays."""
+
+
+def shipped_file(spec: ToolSpec) -> Path:
+    """The weights file of a model that ships inside the package.
+
+    Raises:
+        WeightsError: The model does not ship with the package.
+    """
+    if spec.family != "pocket" or spec.primary_file is None:
+        msg = f"the weights of {spec.id} ({spec.model_name}) are not on this machine; tell the backend where: files=..."
+        raise WeightsError(msg)
+    return pocket_file(spec.primary_file.name)
+
+
+class DiffusersBackend:
+    """Draws calls with diffusers.
+
+    A checkpoint is loaded once and stays; LoRAs come and go without touching its weights. On one machine the same call
+    with the same seed gives the same bytes. One picture is drawn at a time: calls from several threads wait for each
+    other.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        device: str = "auto",
+        files: Callable[[ToolSpec], Path] = shipped_file,
+        configs: Mapping[str, Path] | None = None,
+    ) -> None:
+        """Set the backend up; nothing is loaded before the first picture.
+
+        Args:
+            catalog: Where the ids of a call are looked up.
+            device: "auto" is CUDA where there is any, else the CPU. Precision is float16 on CUDA, float32 elsewhere.
+            files: Gives the weights file of a spec.
+            configs: Family name to its diffusers configuration folder, for families whose folder would otherwise come
+                from the model hub.
+        """
+        self._catalog = catalog
+        self._device_name = device
+        self._files = files
+        self._configs = dict(configs or {})
+        self._checkpoints: dict[FileStamp, LoadedCheckpoint] = {}
+        self._checkpoint_loads = 0
+        self._lock = threading.Lock()
+
+    @property
+    def loaded(self) -> dict[str, tuple[str, ...]]:
+        """Spec ids of the loaded checkpoints, least recently used first, each with the LoRAs loaded into it."""
+        return {checkpoint.spec.id: checkpoint.lora_ids for checkpoint in self._checkpoints.values()}
+
+    @property
+    def checkpoint_loads(self) -> int:
+        """How many times a checkpoint was read from its file so far."""
+        return self._checkpoint_loads
+
+    def draw(
+        self,
+        call: Call,
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Drawing:
+        """Draw one call.
+
+        Args:
+            call: What to draw; a seed of None means a random one.
+            on_step: Called after every denoising step, in the drawing thread; what it raises ends the drawing and
+                reaches the caller unchanged.
+            cancel: Set it from any thread to stop before the next step.
+
+        Raises:
+            CallError: The call names a model that does not exist or does not fit.
+            WeightsError: A weights file is missing, damaged, pickled or of another architecture.
+            BackendError: Drawing failed on the machine.
+            ConfigError: A library of the `local` extra, or the device, is missing.
+            DrawingCancelled: `cancel` was set.
+        """
+        started = time.perf_counter()
+        if call.seed is None:
+            call = call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
+        checkpoint = self._spec(call.checkpoint)
+        networks = self._networks(call, checkpoint)
+
+        listener_errors: list[Exception] = []
+
+        def after_step(step: int, total: int) -> None:
+            if on_step is not None:
+                try:
+                    on_step(StepProgress(step, total))
+                except Exception as error:
+                    listener_errors.append(error)
+                    raise
+            if step < total:
+                _stop_if_asked(cancel, step)
+
+        with self._lock:
+            _stop_if_asked(cancel, 0)
+            require("torch", "diffusers", "transformers", "peft")
+            device = torch_device(self._device_name)
+            stamp = FileStamp.of(self._files(checkpoint))
+            try:
+                loaded = self._load(checkpoint, stamp, device)
+                _stop_if_asked(cancel, 0)
+                with fitting_threads(loaded.parameters):
+                    image = loaded.draw(call, networks, _noise_source(call), after_step)
+            except DiffAgentError:
+                raise
+            except BaseException as error:
+                if listener_errors and error is listener_errors[0]:
+                    raise
+                # A pipeline that was interrupted or failed anywhere may be in any state.
+                self._checkpoints.pop(stamp, None)
+                if not isinstance(error, Exception):
+                    raise
+                raise self._explained(error, call) from error
+        return Drawing(image=image, call=call, seconds=time.perf_counter() - started)
+
+    def _spec(self, spec_id: str) -> ToolSpec:
+        try:
+            return self._catalog.get(spec_id)
+        except CatalogError as error:
+            raise CallError(str(error)) from error
+
+    def _networks(self, call: Call, checkpoint: ToolSpec) -> Sequence[Network]:
+        """The call's networks with their files, after checking that everything fits together."""
+        pipeline_kind(checkpoint)
+        if not checkpoint.is_checkpoint:
+            msg = f"{checkpoint.id} ({checkpoint.model_name}) is a {checkpoint.type}; a call draws with a Checkpoint"
+            raise CallError(msg)
+        if call.family != checkpoint.family:
+            msg = (
+                f"the call is for {call.family!r}, but {checkpoint.id} is {checkpoint.family!r}; use that family's call"
+            )
+            raise CallError(msg)
+        networks = []
+        for use in call.loras:
+            network = self._spec(use.id)
+            fit = compatible(network, checkpoint)
+            if not fit.ok:
+                msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
+                raise CallError(msg)
+            networks.append(Network(network, self._files(network), use.weight))
+        return networks
+
+    def _load(self, checkpoint: ToolSpec, stamp: FileStamp, device: torch.device) -> LoadedCheckpoint:
+        """The loaded checkpoint; the least recently used ones make room for it."""
+        loaded = self._checkpoints.pop(stamp, None)
+        if loaded is None:
+            config = self._configs.get(checkpoint.family) or pipeline_kind(checkpoint).config()
+            loaded = self._read(checkpoint, stamp.path, config, device)
+        self._checkpoints[stamp] = loaded
+        while len(self._checkpoints) > 1 and sum(each.size for each in self._checkpoints.values()) > KEPT_BYTES:
+            del self._checkpoints[next(iter(self._checkpoints))]
+        return loaded
+
+    def _read(self, checkpoint: ToolSpec, path: Path, config: Path | str, device: torch.device) -> LoadedCheckpoint:
+        import torch
+
+        dtype = torch.float16 if device.type == "cuda" else torch.float32
+        loaded = LoadedCheckpoint(checkpoint, path, config=config, device=device, dtype=dtype)
+        self._checkpoint_loads += 1
+        return loaded
+
+    def _explained(self, error: Exception, call: Call) -> BackendError:
+        """The one line that a person can act on."""
+        if out_of_memory(error):
+            self._checkpoints.clear()
+            return BackendError(
+                f"out of memory while drawing {call.checkpoint} at {call.width}x{call.height} (device "
+                f"{self._device_name!r}); draw smaller, or close what else uses the memory"
+            )
+        log.debug("drawing %s failed", call.checkpoint, exc_info=error)
+        return BackendError(
+            f"drawing {call.checkpoint} with {call.sampler}, {call.steps} steps at {call.width}x{call.height} failed: "
+            f"{type(error).__name__}: {first_line(error)}"
+        )
+
+
+def _noise_source(call: Call) -> torch.Generator:
+    """A generator on the CPU, so that a seed starts from the same noise on every device."""
+    import torch
+
+    return torch.Generator("cpu").manual_seed(call.seed or 0)
+
+
+def _stop_if_asked(cancel: threading.Event | None, step: int) -> None:
+    if cancel is not None and cancel.is_set():
+        msg = f"the drawing was cancelled after {step} steps"
+        raise DrawingCancelled(msg)

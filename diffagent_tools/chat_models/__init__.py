@@ -1,0 +1,1 @@
+"""Chat models that pick among drawing tools."""

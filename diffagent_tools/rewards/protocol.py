@@ -1,0 +1,27 @@
+"""The interface of every reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """Scores how well pictures show what prompts ask for. Safe to share between threads."""
+
+    @property
+    def name(self) -> str:
+        """A short name that is stable between versions; calibrations are stored under it."""
+        ...
+
+    def score(self, images: Sequence[Image], prompts: Sequence[str]) -> list[float]:
+        """One finite score for each picture and its prompt; higher is better, the scale is the reward's own.
+
+        Raises:
+            RequestError: There are not as many prompts as images.
+        """
+        ...
