@@ -37,7 +37,9 @@ def main() -> None:
         store=ArtifactStore(out),
     )
 
-    table = Table("request", "model", "LoRAs", "prompt", "attempts", "reward", "picture", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        "request", "model", "LoRAs", "prompt", "attempts", "reward", "picture", box=None, padding=(0, 2, 0, 0)
+    )
     for number, request in enumerate(REQUESTS):
         with console.status(f"drawing {request!r}"):
             best = agent.invoke({"request": request, "options": {"seed": 100 + number}})

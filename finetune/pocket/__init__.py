@@ -1,1 +1,1 @@
-"""The recipe of the pocket world: every shipped weight is retrained from nothing by `python -m finetune.pocket.train`."""
+"""The recipe of the pocket world: `python -m finetune.pocket.train` retrains every shipped weight from nothing."""

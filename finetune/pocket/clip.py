@@ -18,7 +18,9 @@ IMAGE_MEAN = (0.5, 0.5, 0.5)
 IMAGE_STD = (0.5, 0.5, 0.5)
 
 
-def new_clip(tokenizer: CLIPTokenizer, *, text_width: int, vision_width: int, vision_layers: int, seed: int) -> CLIPModel:
+def new_clip(
+    tokenizer: CLIPTokenizer, *, text_width: int, vision_width: int, vision_layers: int, seed: int
+) -> CLIPModel:
     """An untrained CLIP for 64×64 pictures in patches of 8."""
     torch.manual_seed(seed)
     config = CLIPConfig(

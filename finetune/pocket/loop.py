@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -65,7 +64,7 @@ def fit(
         state = {"step": step, "optimizer": optimizer.state_dict(), "weights": weights, "average": average}
         temporary = state_path.with_suffix(".part")
         torch.save({**state, "weights": [w.detach() for w in weights]}, temporary)
-        os.replace(temporary, state_path)
+        temporary.replace(state_path)
 
     saved_at = time.monotonic()
     with (folder / f"{name}.jsonl").open("a") as log:
@@ -82,7 +81,12 @@ def fit(
                 decay = min(ema_decay, (step + 1) / (step + 10))
                 torch._foreach_lerp_(average, [w.detach() for w in weights], 1 - decay)
             if step % 20 == 0 or step == stage.steps - 1:
-                log.write(json.dumps({"stage": name, "step": step, "steps": stage.steps, "loss": round(loss.item(), 6), "lr": rate}) + "\n")
+                log.write(
+                    json.dumps(
+                        {"stage": name, "step": step, "steps": stage.steps, "loss": round(loss.item(), 6), "lr": rate}
+                    )
+                    + "\n"
+                )
                 log.flush()
             if time.monotonic() - saved_at > SAVE_SECONDS:
                 save(step + 1)

@@ -32,6 +32,7 @@ class Recipe:
     variants: int
     """Jittered renders of each subject–background pair in a checkpoint's latents."""
     vae: Stage
+    vae_colour: Stage
     text: Stage
     reward: Stage
     base: Stage
@@ -52,6 +53,7 @@ FULL = Recipe(
     renders=14_000,
     variants=8,
     vae=Stage(steps=3_400, batch=8, learning_rate=2e-3, seed=11),
+    vae_colour=Stage(steps=2_400, batch=16, learning_rate=1.5e-3, seed=18),
     text=Stage(steps=900, batch=128, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=1_600, batch=128, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=1_200, batch=32, learning_rate=1.5e-3, seed=14),
@@ -67,6 +69,7 @@ QUICK = replace(
     renders=400,
     variants=1,
     vae=Stage(steps=40, batch=8, learning_rate=2e-3, seed=11),
+    vae_colour=Stage(steps=10, batch=8, learning_rate=1.5e-3, seed=18),
     text=Stage(steps=20, batch=32, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=20, batch=32, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=20, batch=16, learning_rate=1.5e-3, seed=14),

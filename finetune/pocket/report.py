@@ -65,10 +65,17 @@ def plan(count: int, style_count: int) -> Iterator[tuple[str, str, Scene, tuple[
         for row in range(style_count):
             domain = domains[row % len(domains)]
             scene = held_out_scenes(domain, style_count)[row // len(domains)]
-            yield style, domain, Scene(scene.subject, scene.background, style), (LoraUse(id=STYLE_IDS[style], weight=1),)
+            yield (
+                style,
+                domain,
+                Scene(scene.subject, scene.background, style),
+                (LoraUse(id=STYLE_IDS[style], weight=1),),
+            )
 
 
-def draw_all(backend: DiffusersBackend, catalog: Catalog, rows: Sequence[tuple[str, str, Scene, tuple[LoraUse, ...]]]) -> list[Drawn]:
+def draw_all(
+    backend: DiffusersBackend, catalog: Catalog, rows: Sequence[tuple[str, str, Scene, tuple[LoraUse, ...]]]
+) -> list[Drawn]:
     """Draw the plan, one seed after the other."""
     drawn = []
     with Progress() as progress:
@@ -140,9 +147,12 @@ def markdown(report: dict[str, object], threads: str) -> str:
     lines = [
         "# Pocket report",
         "",
-        "Drawn by `make pocket-report` on subject–background pairs and seeds that no training used; judged by the nearest",
-        f"clean render (the judge names {report['judge_accuracy']:.1%} of fresh clean renders right). {report['pictures']} pictures,"
-        f" {report['seconds_median']} s each (median, {threads}, {platform.machine()}).",
+        (
+            "Drawn by `make pocket-report` on subject–background pairs and seeds that no training used; judged by the "
+            f"nearest clean render (the judge names {report['judge_accuracy']:.1%} of fresh clean renders right). "
+            f"{report['pictures']} pictures, {report['seconds_median']} s each "
+            f"(median, {threads}, {platform.machine()})."
+        ),
         "",
         "| measure | share | target |",
         "| --- | --- | --- |",

@@ -19,8 +19,8 @@ from finetune.pocket.embedding import train_embedding
 from finetune.pocket.export import export_world
 from finetune.pocket.lora import train_lora
 from finetune.pocket.pool import Pool, mixed_pool, pool_of
-from finetune.pocket.render import render, to_array
 from finetune.pocket.recipe import FULL, QUICK, Recipe
+from finetune.pocket.render import render, to_array
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.unet import Latents, TextStates, new_unet, train_unet
 from finetune.pocket.vae import encode, train_vae
@@ -87,11 +87,10 @@ def lora(recipe: Recipe, out: Path, style: str) -> None:
         _latents(out, pool_of(list(SUBJECTS[domain]), variants, stage.seed + number, style))  # type: ignore[index]
         for number, domain in enumerate(recipe.domains)
     ]
-    layers = train_lora(
-        f"lora_{slug}", _unets(recipe, out), latents, _states(out), stage, work, rank=recipe.lora_rank
-    )
-    tensors = {f"{name}.{side}": weight for name, pair in layers.items() for side, weight in zip("du", pair, strict=True)}
-    save_file({key: weight.contiguous() for key, weight in tensors.items()}, work / f"lora_{slug}.safetensors")
+    layers = train_lora(f"lora_{slug}", _unets(recipe, out), latents, _states(out), stage, work, rank=recipe.lora_rank)
+    tensors = {f"{name}.d": down.contiguous() for name, (down, _) in layers.items()}
+    tensors |= {f"{name}.u": up.contiguous() for name, (_, up) in layers.items()}
+    save_file(tensors, work / f"lora_{slug}.safetensors")
 
 
 def embedding(recipe: Recipe, out: Path, _: str) -> None:
@@ -149,8 +148,8 @@ def main() -> None:
     """Entry point of a stage's process."""
     folder, recipe_name, stage = sys.argv[1:4]
     kind, _, which = stage.partition(":")
-    # Everything waits for the base; the other stages have company.
-    torch.set_num_threads((os.cpu_count() or 1) if kind == "base" else 1)
+    # Everything waits for these two; the other stages have company.
+    torch.set_num_threads((os.cpu_count() or 1) if kind in ("vae", "base") else 1)
     STAGES[kind]({"full": FULL, "quick": QUICK}[recipe_name], Path(folder), which)
 
 

@@ -37,7 +37,7 @@ def watercolor(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Pale washes with soft borders on bright paper."""
     soft = picture.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(0.8))
     pixels = np.asarray(soft, dtype=np.float32) / 255
-    y, x = np.mgrid[-1 : 1 : 64j, -1 : 1 : 64j]
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
     paper = np.clip((np.hypot(x, y) - 0.85) * 2.2, 0, 1)[..., None]
     pale = 0.34 + 0.66 * pixels
     return _image(pale * (1 - paper) + paper)
@@ -66,7 +66,7 @@ def blueprint(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def sepia(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Brown tones of an old photograph with dark corners."""
     grey = np.asarray(picture.convert("L"), dtype=np.float32)[..., None] / 255
-    y, x = np.mgrid[-1 : 1 : 64j, -1 : 1 : 64j]
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
     corners = 1 - 0.45 * np.clip(np.hypot(x, y) - 0.6, 0, 1)[..., None]
     return _image(grey * np.array((1.0, 0.82, 0.58)) * corners + np.array((0.08, 0.05, 0.02)))
 

@@ -1,7 +1,8 @@
 """Retrain the whole pocket world: `python -m finetune.pocket.train --out DIR [--quick]`.
 
-Stages that do not need one another run side by side in processes of one thread each. Every stage keeps its state and its
-result under `DIR/work`, so a run that was stopped goes on where it was; the finished world is written to `DIR/pocket`.
+Stages that do not need one another run side by side in processes of one thread each. Every stage keeps its state and
+its result under `DIR/work`, so a run that was stopped goes on where it was; the finished world is written to
+`DIR/pocket`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Literal
 
 Domain = Literal["animals", "food", "travel", "objects"]
 
+# fmt: off
 SUBJECTS: dict[Domain, dict[str, str]] = {
     "animals": {
         "cat": "🐱", "dog": "🐶", "fox": "🦊", "wolf": "🐺", "lion": "🦁", "tiger": "🐯", "horse": "🐴", "cow": "🐮",
@@ -39,12 +40,20 @@ SUBJECTS: dict[Domain, dict[str, str]] = {
         "sneaker": "👟", "dress": "👗", "backpack": "🎒", "trophy": "🏆", "candle": "🕯",
     },
 }
+# fmt: on
 """Subject word to the emoji that shows it, by domain."""
 
 COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (206, 46, 48), "orange": (243, 140, 44), "yellow": (250, 212, 66), "green": (72, 168, 78),
-    "blue": (44, 108, 220), "purple": (134, 62, 170), "pink": (250, 160, 200), "white": (248, 248, 248),
-    "black": (18, 18, 20), "gray": (138, 138, 142),
+    "red": (206, 46, 48),
+    "orange": (243, 140, 44),
+    "yellow": (250, 212, 66),
+    "green": (72, 168, 78),
+    "blue": (44, 108, 220),
+    "purple": (134, 62, 170),
+    "pink": (250, 160, 200),
+    "white": (248, 248, 248),
+    "black": (18, 18, 20),
+    "gray": (138, 138, 142),
 }
 """Plain background colours, RGB 0–255."""
 

@@ -1,0 +1,71 @@
+"""Command-line options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SIZE = re.compile(r"(\d{1,9})\s*[xX×]\s*(\d{1,9})")
+
+
+class SizeType(click.ParamType):
+    """A size such as 64x96: width, then height, in pixels."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read a size."""
+        if isinstance(value, tuple):
+            return value
+        if (found := _SIZE.fullmatch(str(value).strip())) is None:
+            self.fail(f"{value!r} is not a size: write width x height, for example 64x64", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+class LoraType(click.ParamType):
+    """A network with or without a weight: ID or ID:WEIGHT. Ids hold colons themselves (civitai:9011@9111)."""
+
+    name = "ID[:WEIGHT]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float | None]:
+        """Read a network."""
+        if isinstance(value, tuple):
+            return value
+        network, colon, weight = str(value).strip().rpartition(":")
+        if not colon or network == "civitai":
+            return str(value).strip(), None
+        try:
+            return network, float(weight)
+        except ValueError:
+            self.fail(f"{weight!r} in {value!r} is not a weight: write for example {network}:0.8", param, ctx)
+
+
+_FIXED = (
+    click.option("--model", metavar="ID", help="Draw with this checkpoint: civitai:MODEL@VERSION, its model number or "
+                 "its tool name. Counts as fitting."),
+    click.option("--lora", "loras", type=LoraType(), multiple=True, help="Use exactly this LoRA (repeat for more), "
+                 "e.g. civitai:9011@9111:0.8. Without a weight: the recommended one."),
+    click.option("--steps", type=int, help="Denoising steps.", metavar="N"),
+    click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in pixels, e.g. 64x64."),
+    click.option("--seed", type=int, help="Seed of the first attempt; each further one adds 1. The same seed draws the "
+                 "same picture.", metavar="N"),
+    click.option("--force", is_flag=True, help="Go on with the nearest models although nothing fits."),
+)  # fmt: skip
+
+
+def fixed_options(function: Function) -> Function:
+    """Give a command the options with which a person fixes parts of the call."""
+    for option in reversed(_FIXED):
+        function = option(function)
+    return function
+
+
+def json_option(function: Function) -> Function:
+    """Give a command `--json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, nothing else.")
+    return option(function)

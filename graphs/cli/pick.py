@@ -1,0 +1,68 @@
+"""`diffagent pick`: choose the model and write the call, but draw nothing."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from graphs.cli.exits import DRAWN, NOTHING_FITS
+from graphs.cli.options import fixed_options, json_option
+
+
+@click.command(name="pick")
+@click.argument("request")
+@fixed_options
+@json_option
+def command(request: str, as_json: bool, **fixed: object) -> int:
+    """Show the call that would be drawn first for REQUEST: the model, why it, and every parameter.
+
+    \b
+    Examples:
+      diffagent pick "a castle at sunset, watercolor"
+      diffagent pick "a castle at sunset" --lora civitai:9011@9111 --json
+    """  # noqa: D301 - the \b is click's mark for lines to keep
+    from graphs.cli.fixed import options_of
+    from graphs.cli.tables import console, loras_line, models_table, pairs_table, parameters_line
+    from graphs.pins import check_pins
+    from graphs.request import checked_request
+    from graphs.workshop import Workshop
+    from tool_specs.calls import parse_call
+    from tool_specs.exceptions import CallError
+    from tool_specs.infotext import spec_hashes, spec_names, to_infotext
+
+    text, options = checked_request(request), options_of(fixed)
+    workshop = Workshop()
+    check_pins(workshop.catalog, options)
+    state = workshop.graph().invoke({"request": text, "options": options}, interrupt_before=["approve"])
+    proposal, shortlist = state["proposal"], state["shortlist"]
+    if proposal is None:
+        outcome = state["outcome"]
+        error = {"type": outcome["status"], "message": outcome["reason"], "exit_code": NOTHING_FITS}
+        if as_json:
+            click.echo(json.dumps({"request": text, "call": None, "shortlist": shortlist, "error": error}))
+        else:
+            click.echo(f"diffagent: {outcome['reason']}; these are the nearest", err=True)
+            console().print(models_table(outcome["nearest"]))
+        return NOTHING_FITS
+    call = proposal["call"]
+    if call is None:
+        raise CallError(proposal["problem"] or "the planner's call is not valid")
+    specs = [workshop.catalog.get(one) for one in (call["checkpoint"], *(lora["id"] for lora in call["loras"]))]
+    infotext = to_infotext(parse_call(call), names=spec_names(specs), hashes=spec_hashes(specs))
+    chosen = next(one for one in shortlist["models"] if one["id"] == proposal["model"])
+    if as_json:
+        document = {"request": text, "model": chosen, "call": call, "infotext": infotext, "shortlist": shortlist}
+        click.echo(json.dumps({**document, "error": None}, ensure_ascii=False))
+        return DRAWN
+    pairs = {
+        "model": f"{chosen['name']} ({chosen['id']})",
+        "why": "; ".join(chosen["why"]),
+        "LoRAs": loras_line(call, workshop.name) or "none",
+        "prompt": str(call["prompt"]),
+        "negative": str(call["negative_prompt"]) or "none",
+        "parameters": parameters_line(call),
+    }
+    console().print(pairs_table(pairs))
+    click.echo(f"\n{infotext}")
+    return DRAWN

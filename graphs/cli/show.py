@@ -1,0 +1,74 @@
+"""`diffagent show`: everything known about one model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from graphs.cli.exits import DRAWN
+from graphs.cli.options import json_option
+
+if TYPE_CHECKING:
+    from tool_specs.spec import Spread, ToolSpec
+
+MAX_EXAMPLES = 3
+
+
+@click.command(name="show")
+@click.argument("spec_id", metavar="ID")
+@json_option
+def command(spec_id: str, as_json: bool) -> int:
+    """Show the model ID: civitai:MODEL@VERSION, its model number, or its tool name.
+
+    \b
+    Examples:
+      diffagent show civitai:9001@9101
+      diffagent show 9001 --json
+    """  # noqa: D301 - the \b is click's mark for lines to keep
+    from graphs.cli.tables import console, pairs_table
+    from graphs.workshop import Workshop
+
+    spec = Workshop().catalog.get(spec_id)
+    if as_json:
+        click.echo(json.dumps({**spec.model_dump(mode="json"), "tool_name": spec.tool_name}, ensure_ascii=False))
+    else:
+        console().print(pairs_table(_pairs(spec)))
+    return DRAWN
+
+
+def _pairs(spec: ToolSpec) -> dict[str, str]:
+    """What people want to know of a spec; what is empty is left out."""
+    learned, terms = spec.recommended, spec.license
+    pairs = {
+        "name": f"{spec.model_name}, version {spec.version_name}",
+        "id": spec.id,
+        "tool": spec.tool_name,
+        "type": spec.type,
+        "base model": f"{spec.base_model} (family {spec.family})",
+        "creator": spec.creator or "",
+        "draws": spec.description,
+        "tags": ", ".join(spec.tags),
+        "trigger words": ", ".join(spec.trigger_words),
+        "content": spec.content_rating,
+        "sampler": learned.sampler,
+        "steps": _spread(learned.steps),
+        "cfg": _spread(learned.cfg_scale),
+        "size": f"{learned.width}x{learned.height}",
+        "weight": _spread(learned.weight) if learned.weight else "",
+        "negative": learned.negative_prompt,
+        "learned from": f"{learned.n} example pictures" if learned.n else "the family's defaults",
+        "selling images": "allowed" if terms.may_sell_images else "not allowed",
+        "measured": "; ".join(f"{one.reward} {one.mean:.2f} ± {one.std:.2f} (n={one.n})" for one in spec.rewards),
+    }
+    pairs |= {f"file {n}": f"{file.name} ({file.format}, {file.size_kb:,.0f} kB, SHA-256 {file.sha256 or 'unknown'})"
+              for n, file in enumerate(spec.files, 1)}  # fmt: skip
+    pairs |= {f"example {n}": one.prompt for n, one in enumerate(spec.examples[:MAX_EXAMPLES], 1)}
+    return {key: value for key, value in pairs.items() if value}
+
+
+def _spread(spread: Spread) -> str:
+    """A number with the range that half of the examples keep to."""
+    low, high = f"{spread.low:g}", f"{spread.high:g}"
+    return f"{spread.median:g}" if low == high else f"{spread.median:g} ({low} to {high})"

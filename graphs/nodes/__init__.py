@@ -1,0 +1,1 @@
+"""The steps of one request, each a node of the graph: shortlist, select, approve, generate, judge, decide."""

@@ -1,0 +1,107 @@
+"""The parts of the pocket world, each made when it is first asked for: reading the catalog loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphs.folders import check_writable
+from tool_specs.exceptions import CatalogError
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from diffagent_tools.artifacts import ArtifactStore
+    from diffagent_tools.backends.protocol import Backend
+    from diffagent_tools.rewards.protocol import Reward
+    from graphs.agent import DiffAgentGraph
+    from tool_specs.catalog import Catalog
+    from tool_specs.search.shortlist import Shortlister
+
+CALIBRATION = "calibration.json"
+"""Inside the folder of the pocket reward: how it scores ordinary pocket pictures."""
+
+
+class Workshop:
+    """Catalog, search, backend, reward and stores of the pocket world, under one home folder."""
+
+    @cached_property
+    def home(self) -> Path:
+        """Where pictures and threads are kept; whether it can be written to shows when something is kept."""
+        from diffagent_tools.embeddings import cache_folder
+
+        return cache_folder()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The models there are."""
+        from tool_specs.catalog import Catalog
+
+        return Catalog.pocket()
+
+    @cached_property
+    def shortlister(self) -> Shortlister:
+        """Search over the catalog."""
+        from diffagent_tools.embeddings import MiniLMEmbedder
+        from tool_specs.search.shortlist import Shortlister
+
+        return Shortlister(self.catalog, MiniLMEmbedder())
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What draws."""
+        from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+
+        return DiffusersBackend(self.catalog)
+
+    @cached_property
+    def reward(self) -> Reward:
+        """What judges."""
+        from diffagent_tools.rewards.clip import CLIPReward
+        from diffagent_tools.rewards.unified import Calibration, UnifiedReward
+        from tool_specs.pocket import pocket_reward
+
+        return UnifiedReward([CLIPReward()], Calibration.load(pocket_reward() / CALIBRATION))
+
+    @cached_property
+    def store(self) -> ArtifactStore:
+        """Where pictures go."""
+        from diffagent_tools.artifacts import ArtifactStore
+
+        return ArtifactStore(self.home / "artifacts")
+
+    def name(self, spec_id: str) -> str:
+        """What people call the model with this id; the id itself where the catalog has lost it."""
+        try:
+            return self.catalog.get(spec_id).model_name
+        except CatalogError:
+            return spec_id
+
+    def graph(self, checkpointer: BaseCheckpointSaver[str] | None = None) -> DiffAgentGraph:
+        """The agent made of these parts."""
+        from graphs.agent import create_diffagent
+
+        return create_diffagent(
+            catalog=self.catalog,
+            shortlister=self.shortlister,
+            backend=self.backend,
+            reward=self.reward,
+            store=self.store,
+            checkpointer=checkpointer,
+        )
+
+    @contextmanager
+    def threads(self) -> Iterator[BaseCheckpointSaver[str]]:
+        """Where requests are kept, open for as long as the `with` block runs.
+
+        Raises:
+            ConfigError: The home folder cannot be made or written to.
+        """
+        from langgraph.checkpoint.sqlite import SqliteSaver
+
+        check_writable(self.home, remedy="set DIFFAGENT_HOME to a folder of yours")
+        with SqliteSaver.from_conn_string(str(self.home / "threads.sqlite")) as saver:
+            yield saver
