@@ -13,10 +13,11 @@ export TOKENIZERS_PARALLELISM ?= false
 
 setup: $(READY)
 
-# torch goes first and alone, so that pip takes a local CPU wheel where there is one.
+# torch goes first and alone, so that pip takes a local CPU wheel where there is one. A new venv may come with a pip that
+# is too old for `--group`.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --progress-bar off "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local]"
 	touch $(READY)

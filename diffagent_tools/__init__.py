@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from diffagent_tools.chat_models.retrieval import RetrievalChatModel
     from diffagent_tools.embeddings import MiniLMEmbedder
     from diffagent_tools.rewards.clip import CLIPReward
-    from diffagent_tools.rewards.unified import UnifiedReward
+    from diffagent_tools.rewards.unified import Calibration, UnifiedReward
     from diffagent_tools.tools.generation import GenerationTool, tools_for
 
 _HOMES = {
     "ArtifactStore": "artifacts",
     "CLIPReward": "rewards.clip",
+    "Calibration": "rewards.unified",
     "DiffusersBackend": "backends.diffusers_backend",
     "GenerationTool": "tools.generation",
     "MiniLMEmbedder": "embeddings",
@@ -32,6 +33,7 @@ _HOMES = {
 __all__ = [
     "ArtifactStore",
     "CLIPReward",
+    "Calibration",
     "DiffusersBackend",
     "GenerationTool",
     "MiniLMEmbedder",

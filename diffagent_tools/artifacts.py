@@ -79,7 +79,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: The folder cannot be written to. Nothing half-written is left there.
         """
-        data = _png(image, infotext=infotext, record={"call": call.model_dump(mode="json"), **(extra or {})})
+        data = _png(image, infotext=infotext, record={**(extra or {}), "call": call.model_dump(mode="json")})
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         if not _holds(path, data):
@@ -148,7 +148,7 @@ def _text_chunks(path: Path) -> dict[str, str]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             picture.load()
             return {str(key): str(value) for key, value in picture.info.items() if isinstance(value, str)}
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         msg = f"{path} is not a readable PNG file ({error}); give a picture that DiffAgent has drawn"
         raise ArtifactError(msg) from error
 

@@ -27,7 +27,7 @@ def require(*modules: str) -> None:
     """
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        msg = f"{', '.join(missing)} not installed; drawing and judging need it: pip install 'diffagent-tools[local]'"
+        msg = f"{', '.join(missing)} not installed; this needs it: pip install 'diffagent-tools[local]'"
         raise ConfigError(msg)
 
 

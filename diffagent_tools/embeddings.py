@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from diffagent_tools.devices import require
 from tool_specs.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -113,12 +114,10 @@ class MiniLMEmbedder:
     @cached_property
     def _model(self) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
         folder = model_folder()
-        try:
-            from transformers import AutoModel, AutoTokenizer
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            msg = f"embedding texts needs {error.name!r}; run `pip install torch transformers`"
-            raise ConfigError(msg) from error
+        require("torch", "transformers")
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
+
         shown = transformers_logging.is_progress_bar_enabled()
         transformers_logging.disable_progress_bar()
         try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +22,7 @@ REQUESTS = (
     "a donut as a neon sign",
     "a guitar on a purple background",
 )
+CELL = 256
 
 
 def main() -> None:
@@ -37,21 +41,42 @@ def main() -> None:
         store=ArtifactStore(out),
     )
 
-    table = Table(
-        "request", "model", "LoRAs", "prompt", "attempts", "reward", "picture", box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table("request", "model", "LoRAs", "prompt", "tries", "reward", "picture", box=None, padding=(0, 2, 0, 0))
+    pictures = []
     for number, request in enumerate(REQUESTS):
         with console.status(f"drawing {request!r}"):
-            best = agent.invoke({"request": request, "options": {"seed": 100 + number}})
-        attempt = best["best"]
-        call = attempt["call"]
-        networks = ", ".join(f"{catalog.get(use['id']).model_name} {use['weight']:g}" for use in call["loras"])
-        model = catalog.get(attempt["model"]).model_name
-        picture = Path(attempt["reference"]["path"])
-        row = (request, model, networks, call["prompt"], str(len(best["attempts"])), f"{attempt['reward']:.2f}")
-        table.add_row(*row, f"{picture.parent.name}/{picture.name[:8]}….png")
+            state = agent.invoke({"request": request, "options": {"seed": 100 + number}})
+        best = state["best"]
+        if best is None:
+            sys.exit(f"{request!r} was not drawn: {state['outcome']['reason']}")
+        networks = ", ".join(f"{catalog.get(use['id']).model_name} {use['weight']:g}" for use in best["call"]["loras"])
+        picture = Path(best["reference"]["path"])
+        table.add_row(
+            request,
+            catalog.get(best["model"]).model_name,
+            networks,
+            best["call"]["prompt"],
+            str(len(state["attempts"])),
+            f"{best['reward']:.2f}",
+            f"{picture.parent.name}/{picture.name[:8]}….png",
+        )
+        pictures.append(Image.open(picture))
     console.print(table)
-    console.print(f"pictures, with infotext inside, are in {out.resolve()}")
+    sheet(pictures).save(out / "sheet.png")
+    console.print(
+        f"The pictures, with infotext inside, and one sheet of them all are in {out.resolve()}", soft_wrap=True
+    )
+
+
+def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """The pictures side by side, four times as large, each above its request."""
+    page = Image.new("RGB", (len(pictures) * (CELL + 16) - 16, CELL + 24), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(size=13)
+    for number, (picture, request) in enumerate(zip(pictures, REQUESTS, strict=True)):
+        left = number * (CELL + 16)
+        page.paste(picture.resize((CELL, CELL), Image.Resampling.NEAREST), (left, 0))
+        pen.text((left + CELL / 2, CELL + 12), request, fill="black", font=font, anchor="mm")
+    return page
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Training: the pocket world today, DABench and SFTA on top of it."""
+"""Training: today the recipe of the pocket world."""

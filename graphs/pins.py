@@ -128,8 +128,9 @@ def _those_that_load(hits: Iterable[Hit], networks: list[ToolSpec]) -> tuple[Hit
         verdicts = [(hit, compatible(network, hit.spec)) for hit in left]
         left = tuple(hit for hit, verdict in verdicts if verdict.ok)
         if not left:
-            reasons = dict.fromkeys(verdict.reason for _, verdict in verdicts)
-            msg = f"{network.model_name} ({network.id}) does not load into any model left: {'; '.join(reasons)}"
+            # The others fail for the same kind of reason, and a catalog holds thousands of them.
+            reason = verdicts[0][1].reason if verdicts else "there is none"
+            msg = f"{network.model_name} ({network.id}) does not load into any model left; for one, {reason}"
             raise RequestError(msg)
     return left
 

@@ -20,14 +20,12 @@ class WatchedBackend:
     Attributes:
         stop: Set it to stop this drawing between two steps.
         fault: What the last `draw` raised.
-        drawing: What the last `draw` returned.
     """
 
     def __init__(self, backend: Backend, *, on_step: OnStep, cancel: threading.Event | None = None) -> None:
         """Report to `on_step`, from whatever thread the backend calls back; stop when `cancel` is set."""
         self.stop = threading.Event()
         self.fault: BaseException | None = None
-        self.drawing: Drawing | None = None
         self._backend = backend
         self._on_step = on_step
         self._cancel = cancel
@@ -35,7 +33,7 @@ class WatchedBackend:
     def draw(self, call: Call, *, on_step: OnStep | None = None, cancel: threading.Event | None = None) -> Drawing:
         """Draw with the wrapped backend; see `Backend.draw`."""
         wishes = [event for event in (self._cancel, cancel) if event is not None]
-        self.fault = self.drawing = None
+        self.fault = None
 
         def report(progress: StepProgress) -> None:
             self._on_step(progress)
@@ -45,8 +43,7 @@ class WatchedBackend:
                 self.stop.set()
 
         try:
-            self.drawing = self._backend.draw(call, on_step=report, cancel=self.stop)
+            return self._backend.draw(call, on_step=report, cancel=self.stop)
         except BaseException as fault:
             self.fault = fault
             raise
-        return self.drawing

@@ -9,7 +9,7 @@ from typing import Self
 
 from tool_specs.civitai.records import specs_of
 from tool_specs.exceptions import CatalogError
-from tool_specs.naming import parse_spec_id, parse_tool_name
+from tool_specs.naming import parse_spec_id, parse_tool_name, tool_name
 from tool_specs.pocket import pocket_records
 from tool_specs.spec import ToolSpec
 
@@ -91,7 +91,10 @@ class Catalog:
         except CatalogError:
             return None
         spec = self._version(model_id, version_id)
-        return spec if spec is not None and name.split("__")[0] == spec.tool_name else None
+        if spec is None:
+            return None
+        ours = tool_name(spec.type, model_id, spec.version_id, spec.model_name, ambiguous=version_id is not None)
+        return spec if name == ours else None
 
     def specs(self, *, type: str | None = None, family: str | None = None) -> tuple[ToolSpec, ...]:  # noqa: A002
         """The specs of a model type ("LORA") and a family ("sdxl"), both of any kind where not given."""

@@ -10,12 +10,14 @@ from tool_specs.exceptions import CatalogError
 MAX_TOOL_NAME = 64
 """Longest function name that tool-calling APIs accept; they allow letters, digits, `_` and `-`."""
 
-SPEC_ID_PATTERN = r"^civitai:\d{1,10}@\d{1,10}$"
+SPEC_ID_PATTERN = r"^civitai:[0-9]{1,10}@[0-9]{1,10}$"
 """What a complete spec id looks like, as a JSON-schema pattern."""
 
-_ID = re.compile(r"(?:(?:urn:)?(?:air:)?(?:[\w.-]+:[\w.-]+:)?civitai:)?(\d{1,10})(?:@(\d{1,10}))?(?:[+.][\w.+-]*)?")
+_ID = re.compile(
+    r"(?:(?:urn:)?(?:air:)?(?:[\w.-]+:[\w.-]+:)?civitai:)?([0-9]{1,10})(?:@([0-9]{1,10}))?(?:[+.][\w.+-]*)?"
+)
 _PAGE = re.compile(
-    r"https?://(?:www\.)?civitai\.(?:com|red|green)/models/(\d{1,10})(?:/[^?#]*)?(?:\?(?:[^#]*&)?modelVersionId=(\d{1,10}))?.*"
+    r"https?://(?:www\.)?civitai\.(?:com|red|green)/models/([0-9]{1,10})(?:/[^?#]*)?(?:\?(?:[^#]*&)?modelVersionId=([0-9]{1,10}))?.*"
 )
 
 
@@ -70,7 +72,7 @@ def parse_tool_name(name: str) -> tuple[int, int | None]:
     Raises:
         CatalogError: The name was not made by `tool_name`.
     """
-    match = re.fullmatch(r"civitai_(\d{1,10})_(?!_)(?:[a-z0-9]|_(?!_))+(?:__(\d{1,10}))?", name)
+    match = re.fullmatch(r"civitai_([0-9]{1,10})_(?!_)(?:[a-z0-9]|_(?!_))+(?:__([0-9]{1,10}))?", name)
     if match is None:
         msg = f"{_shown(name)} is no tool name: they look like civitai_4384_dreamshaper"
         raise CatalogError(msg)

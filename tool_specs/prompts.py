@@ -15,12 +15,18 @@ NEGATIVE_LABEL = re.compile(r"negative prompt\s*:|^[ \t]*negative prompt[ \t]*$"
 """Where an infotext turns from the prompt to the negative prompt."""
 
 _TAG_AND_BLANK = re.compile(r"[ \n]?" + OTHER_TAG.pattern, re.IGNORECASE)
+_TAG_OPENING = re.compile(r"<+(?=(?:hypernet|lora|lyco|locon):)", re.IGNORECASE)
+_MAX_NESTING = 8
+"""Tags within tags that are cut out; of deeper ones, which nobody writes, only the bracket goes."""
 _PROMPT_LABEL = re.compile(
     r"\A\s*(?:parameters\s*:?\s*\n+|parameters\s*:\s+|(?:positive )?prompt\s*:\s*)", re.IGNORECASE
 )
 _LINE_END = re.compile("\r\n?|[\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_INVISIBLE = re.compile(r"[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+_INVISIBLE = re.compile(
+    r"[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Joiners and the variation selectors of emoji stay; tag characters, which spell text that only a model sees, go."""
 
 
 def clean_text(text: str) -> str:
@@ -45,9 +51,11 @@ def without_loras(text: str) -> tuple[str, tuple[tuple[str, float], ...]]:
         several, 1.0 where it carries none).
     """
     uses = tuple((match[1].strip(), _first_number(match[2] or "")) for match in LORA_TAG.finditer(text))
-    while (shorter := _TAG_AND_BLANK.sub("", text)) != text:
-        text = shorter
-    return text.strip(), uses
+    for _ in range(_MAX_NESTING):
+        text, count = _TAG_AND_BLANK.subn("", text)
+        if not count:
+            return text.strip(), uses
+    return _TAG_OPENING.sub("", text).strip(), uses
 
 
 def _first_number(weights: str) -> float:

@@ -175,8 +175,8 @@ class MeasuredReward(Record):
 class ToolSpec(Record):
     """One model version as a tool: what it draws, what it accepts, what it is allowed for, what shows that it is good.
 
-    All text is a stranger's: it was stripped of HTML and control characters and cut to a length, and is data, never an
-    instruction.
+    All text is a stranger's: it was stripped of control characters and HTML and cut to a length, and is data, never an
+    instruction. Only the prompts of examples keep their angle brackets, which mean something there: escape them.
     """
 
     id: str

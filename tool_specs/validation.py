@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from tool_specs.families import FAMILIES
+
 _SHOWN_FAULTS = 3
 
 
 def one_line(error: ValidationError) -> str:
     """Name each wrong field, its value, and what would be allowed; at most three faults, then a count."""
     faults = error.errors(include_url=False)
-    shown = []
+    said = []
     for fault in faults[:_SHOWN_FAULTS]:
-        place = ".".join(str(part) for part in fault["loc"] if not _is_union_branch(str(part)))
-        value = "" if fault["type"] in ("missing", "extra_forbidden") or not place else f"={_shown(fault['input'])}"
+        place = _place(fault["loc"])
+        value = "" if fault["type"] in ("missing", "extra_forbidden") or not place else f"={shown(fault['input'])}"
+        context = {name: _bounded(what) if name == "tag" else what for name, what in fault.get("ctx", {}).items()}
         message = _MESSAGES.get(fault["type"], "{msg}").format(
-            **{"msg": _decapitalised(fault["msg"]), **fault.get("ctx", {})}
+            **{"msg": _decapitalised(fault["msg"]), "families": ", ".join(_FAMILIES), **context}
         )
-        shown.append(f"{place}{value} {message}".strip())
+        said.append(f"{place}{value} {message}".strip())
     more = f" (and {len(faults) - _SHOWN_FAULTS} more)" if len(faults) > _SHOWN_FAULTS else ""
-    return " ".join(("; ".join(shown) + more).split())
+    return " ".join(("; ".join(said) + more).split())
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: escaped, on one line, at most some 80 characters."""
+    return _bounded(repr(value))
+
+
+_FAMILIES = tuple(family.name for family in FAMILIES.values() if family.drawable)
 
 
 _MESSAGES = {
@@ -42,20 +53,21 @@ _MESSAGES = {
     "float_type": "is not a number",
     "float_parsing": "is not a number",
     "string_type": "is not text",
-    "union_tag_not_found": "family is missing or is none of sd15, sdxl, flux1, sd35, pocket",
+    "union_tag_not_found": "family is missing or is none of {families}",
     "union_tag_invalid": "family {tag!r} is none of {expected_tags}",
 }
 
 
-def _is_union_branch(part: str) -> bool:
-    """Whether a location names the branch of a union rather than a field."""
-    return part in ("sd15", "sdxl", "flux1", "sd35", "pocket")
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where a fault is, less the branch of a union; a name that is no parameter's is a stranger's text."""
+    names = [str(part) for part in location if part not in _FAMILIES]
+    return ".".join(name if name.isidentifier() or name.isdigit() else repr(name) for name in map(_bounded, names))
 
 
 def _decapitalised(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def _bounded(text: object) -> str:
+    text = str(text)
     return text if len(text) <= 80 else text[:60] + "…" + text[-10:]

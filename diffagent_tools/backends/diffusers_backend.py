@@ -79,7 +79,7 @@ class DiffusersBackend:
     @property
     def loaded(self) -> dict[str, tuple[str, ...]]:
         """Spec ids of the loaded checkpoints, least recently used first, each with the LoRAs loaded into it."""
-        return {checkpoint.spec.id: checkpoint.lora_ids for checkpoint in self._checkpoints.values()}
+        return {checkpoint.spec.id: checkpoint.lora_ids for checkpoint in list(self._checkpoints.values())}
 
     @property
     def checkpoint_loads(self) -> int:

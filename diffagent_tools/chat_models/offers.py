@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tool_specs.catalog import Catalog
+from tool_specs.search.shortlist import Shortlist
 from tool_specs.spec import ToolSpec
 
 
@@ -26,13 +27,17 @@ class Offer:
     networks: frozenset[str]
 
 
-def offers_in(tools: Sequence[Mapping[str, object]], catalog: Catalog) -> list[Offer]:
-    """Read OpenAI tool descriptions, in order; tools that are no model of the catalog are left out."""
+def offers_in(tools: Sequence[Mapping[str, object]], catalog: Catalog, shortlist: Shortlist) -> list[Offer]:
+    """Read OpenAI tool descriptions, in order; tools that are no model of the catalog are left out.
+
+    A name without a version stands for the version on the shortlist, else for the catalog's first.
+    """
+    shortlisted = {hit.spec.tool_name: hit.spec for hit in shortlist.hits}
     offers = []
     for tool in tools:
         function = _mapping(tool.get("function"))
         name = str(function.get("name", ""))
-        spec = catalog.by_tool_name(name)
+        spec = shortlisted.get(name) or catalog.by_tool_name(name)
         if spec is not None and spec.is_checkpoint:
             properties = _mapping(_mapping(function.get("parameters")).get("properties"))
             offers.append(Offer(name, spec, tuple(properties), _networks(properties)))

@@ -87,8 +87,9 @@ class RetrievalChatModel(BaseChatModel):
     ) -> ChatResult:
         request, attempts = _request_of(messages), attempts_in(messages)
         choice = _choice(kwargs.get("tool_choice"))
-        offers = [] if choice == "none" else offers_in(kwargs.get("tools") or (), self.catalog)
-        shortlist = self.shortlister.shortlist(request, k=max(8, len(offers)))
+        tools = [] if choice == "none" else kwargs.get("tools") or []
+        shortlist = self.shortlister.shortlist(request, k=max(8, len(tools)))
+        offers = offers_in(tools, self.catalog, shortlist)
         message = self._answer(shortlist, offers, attempts, choice)
         message.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         message.response_metadata = {"model_name": self.model_name, "model_provider": "diffagent"}

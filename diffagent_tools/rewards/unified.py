@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,9 +48,14 @@ class Calibration:
         return Calibration(MappingProxyType({**self.scales, **other.scales}))
 
     def save(self, path: Path) -> None:
-        """Write the calibration as JSON."""
+        """Write the calibration as JSON; the file is complete or not there."""
         scales = {name: asdict(scale) for name, scale in sorted(self.scales.items())}
-        path.write_text(json.dumps(scales, indent=2) + "\n", encoding="utf-8")
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            partial.write_text(json.dumps(scales, indent=2) + "\n", encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Calibration:

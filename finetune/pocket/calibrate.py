@@ -19,24 +19,27 @@ from tool_specs.catalog import Catalog
 from tool_specs.pocket import pocket_reward
 
 SEED = 600_000
+COUNT = 160
 
 
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=160, help="pictures to draw")
-    options = parser.parse_args()
+def calibrate_pocket(count: int = COUNT) -> None:
+    """Draw `count` ordinary pictures with the shipped checkpoints and write the reward's `calibration.json`."""
     catalog = Catalog.pocket()
     backend = DiffusersBackend(catalog)
     rng = np.random.default_rng(SEED)
-    prompts = [
-        caption(str(rng.choice(list(all_subjects()))), str(rng.choice(BACKGROUNDS))) for _ in range(options.count)
-    ]
+    prompts = [caption(str(rng.choice(list(all_subjects()))), str(rng.choice(BACKGROUNDS))) for _ in range(count)]
     images = [
         backend.draw(pocket_call(catalog, str(rng.choice(list(SUBJECTS))), prompt, (), SEED + number)).image
         for number, prompt in enumerate(track(prompts, description="drawing"))
     ]
     calibrate(CLIPReward(), images, prompts).save(pocket_reward() / "calibration.json")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT, help="pictures to draw")
+    calibrate_pocket(parser.parse_args().count)
 
 
 if __name__ == "__main__":

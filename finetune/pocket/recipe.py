@@ -57,11 +57,11 @@ FULL = Recipe(
     text=Stage(steps=900, batch=128, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=1_600, batch=128, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=1_200, batch=32, learning_rate=1.5e-3, seed=14),
-    checkpoint=Stage(steps=2_600, batch=32, learning_rate=1.0e-3, seed=15),
+    checkpoint=Stage(steps=1_600, batch=32, learning_rate=1.0e-3, seed=15),
     lora=Stage(steps=320, batch=32, learning_rate=3e-3, seed=16),
     embedding=Stage(steps=200, batch=16, learning_rate=2e-2, seed=17),
 )
-"""The recipe of the shipped weights: about three hours on two CPU cores."""
+"""The recipe of the shipped weights: about two hours on two CPU cores."""
 
 QUICK = replace(
     FULL,

@@ -33,8 +33,8 @@ PUBLISHED = "2026-11-23T12:00:00.000Z"
 STYLE_WEIGHT = 1.0
 CLIP_SKIP = 1
 SETTINGS: tuple[tuple[str, int, float], ...] = (
-    ("DPM++ 2M Karras", 20, 5.0), ("DPM++ 2M Karras", 20, 5.0), ("DPM++ 2M Karras", 24, 5.0),
-    ("Euler", 20, 5.0), ("DPM++ 2M Karras", 20, 4.5), ("DPM++ 2M Karras", 28, 5.5),
+    ("DPM++ 2M Karras", 20, 3.0), ("DPM++ 2M Karras", 20, 3.0), ("DPM++ 2M Karras", 24, 3.0),
+    ("Euler", 20, 3.0), ("DPM++ 2M Karras", 20, 2.5), ("DPM++ 2M Karras", 28, 3.5),
 )  # fmt: skip
 """Sampler, steps and cfg scale of the example pictures, in turn."""
 

@@ -1,8 +1,8 @@
-"""Retrain the whole pocket world: `python -m finetune.pocket.train --out DIR [--quick]`.
+"""Retrain the whole pocket world: `python -m finetune.pocket.train --out DIR [--quick] [--install]`.
 
-Stages that do not need one another run side by side in processes of one thread each. Every stage keeps its state and
-its result under `DIR/work`, so a run that was stopped goes on where it was; the finished world is written to
-`DIR/pocket`.
+Stages that do not need one another run side by side, each in a process of its own. Every stage keeps its state and its
+result under `DIR/work`, so a run that was stopped goes on where it was; the finished world is written to `DIR/pocket`.
+With `--install` it replaces the shipped one, and the reward is calibrated on it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ def run(recipe: Recipe, out: Path, workers: int) -> None:
     """Run every stage that has no result yet, at most `workers` at a time, with one progress bar each.
 
     Raises:
-        SystemExit: A stage failed; its output is in `DIR/work/STAGE.log`.
+        SystemExit: A stage failed; its output is in `DIR/work/STAGE.log`. Or `out` belongs to another recipe.
     """
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
+    _claim(work, recipe.name)
     needs = stage_needs(recipe)
     done = {name for name in needs if _done_mark(work, name).exists()}
     running: dict[str, subprocess.Popen[bytes]] = {}
@@ -90,6 +91,19 @@ def install(world: Path) -> None:
         shutil.copytree(world / name, POCKET_DIR / name)
 
 
+def _claim(work: Path, recipe: str) -> None:
+    """Put the recipe's name on a work folder: results of one recipe are of no use to another.
+
+    Raises:
+        SystemExit: It has the name of another recipe.
+    """
+    mark = work / "recipe"
+    before = mark.read_text() if mark.exists() else recipe
+    if before != recipe:
+        sys.exit(f"{work} holds results of the {before!r} recipe, not of {recipe!r}: choose another --out")
+    mark.write_text(recipe)
+
+
 def _file_name(stage: str) -> str:
     return stage.replace(":", "_").replace(" ", "_")
 
@@ -115,11 +129,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where states and results are kept")
     parser.add_argument("--quick", action="store_true", help="a throw-away world in about two minutes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="stages at a time")
-    parser.add_argument("--install", action="store_true", help="put the finished world into the package")
+    parser.add_argument("--install", action="store_true", help="put the finished world into the package, and calibrate")
     options = parser.parse_args()
     run(QUICK if options.quick else FULL, options.out, options.workers)
     if options.install:
         install(options.out / "pocket")
+        from finetune.pocket.calibrate import calibrate_pocket
+
+        calibrate_pocket()
 
 
 if __name__ == "__main__":

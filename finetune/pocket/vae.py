@@ -53,7 +53,6 @@ def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
     """Train the VAE on the pool and set its scaling factor to one over the latents' standard deviation."""
     vae = new_vae(recipe).to(memory_format=torch.channels_last)
 
-
     def loss_with(stage: Stage, colour_weight: float) -> Callable[[int], Tensor]:
         def loss_of(step: int) -> Tensor:
             rng = np.random.default_rng((stage.seed, step))

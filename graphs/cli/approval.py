@@ -6,6 +6,7 @@ import json
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from graphs.cli.tables import pairs_table
 from graphs.nodes.approve import Decision, Question
@@ -20,7 +21,7 @@ def ask(question: Question, console: Console) -> Decision:
     console.print(f"[bold]attempt {question['attempt']}[/]  {question['tool']}")
     console.print(pairs_table({key: _text(value) for key, value in question["arguments"].items()}))
     if question["problem"]:
-        console.print(f"[red]that does not work:[/] {question['problem']}", markup=True, soft_wrap=True)
+        console.print(f"[red]that does not work:[/] {escape(question['problem'])}", soft_wrap=True)
     while True:
         answer = click.prompt("draw it?", type=click.Choice(["y", "n", "e"]), default="y", err=True)
         if answer == "y":

@@ -101,3 +101,7 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
     else:
         click.echo(f"diffagent: {one_line(error)}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -40,7 +40,9 @@ def command(request: str, as_json: bool, **fixed: object) -> int:
         outcome = state["outcome"]
         error = {"type": outcome["status"], "message": outcome["reason"], "exit_code": NOTHING_FITS}
         if as_json:
-            click.echo(json.dumps({"request": text, "call": None, "shortlist": shortlist, "error": error}))
+            nothing = dict.fromkeys(("model", "call", "infotext"))
+            document = {"request": text, **nothing, "shortlist": shortlist, "error": error}
+            click.echo(json.dumps(document, ensure_ascii=False))
         else:
             click.echo(f"diffagent: {outcome['reason']}; these are the nearest", err=True)
             console().print(models_table(outcome["nearest"]))

@@ -36,7 +36,9 @@ def command(request: str, limit: int, as_json: bool) -> int:
         error = None if code == DRAWN else {"type": "nothing_fits", "message": message, "exit_code": code}
         click.echo(json.dumps({"request": text, **shortlist, "error": error}, ensure_ascii=False))
         return code
-    if not shortlist["fits"]:
+    if code != DRAWN:
         click.echo(f"diffagent: {message}; these are the nearest", err=True)
-    console().print(models_table([*(shortlist["models"] if shortlist["fits"] else shortlist["nearest"]), *networks]))
+        console().print(models_table(shortlist["nearest"]))
+    else:
+        console().print(models_table([*(shortlist["models"] if shortlist["fits"] else ()), *networks]))
     return code

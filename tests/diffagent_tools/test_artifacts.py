@@ -74,7 +74,7 @@ def test_the_picture_comes_back_bit_for_bit_even_when_the_folder_has_moved(tmp_p
 
 
 def test_the_png_holds_the_infotext_and_the_call(tmp_path: Path) -> None:
-    reference = ArtifactStore(tmp_path).save(_picture(), CALL, infotext=INFOTEXT, extra={"reward": 0.7})
+    reference = ArtifactStore(tmp_path).save(_picture(), CALL, infotext=INFOTEXT, extra={"reward": 0.7, "call": "x"})
     with Image.open(reference["path"]) as picture:
         assert picture.info["parameters"] == INFOTEXT
         record = json.loads(picture.info["diffagent"])

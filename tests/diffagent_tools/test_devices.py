@@ -35,7 +35,7 @@ def test_missing_libraries_are_named_with_their_remedy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        f"ConfigError {missing} not installed; drawing and judging need it: pip install 'diffagent-tools[local]'"
+        f"ConfigError {missing} not installed; this needs it: pip install 'diffagent-tools[local]'"
         for missing in ("torch", "torch, peft")
     ]
 

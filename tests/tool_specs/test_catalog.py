@@ -5,6 +5,7 @@ import pytest
 from tests.tool_specs.conftest import SpecMaker
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CatalogError
+from tool_specs.naming import tool_name
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,16 @@ def test_versions_of_one_model_are_told_apart(make_spec: SpecMaker) -> None:
     assert catalog.by_tool_name("civitai_7_fox__71") == old
     assert catalog.by_tool_name("civitai_7_wolf") is None
     assert catalog.by_tool_name("get_weather") is None
+
+
+def test_a_long_name_is_told_apart_as_well(make_spec: SpecMaker) -> None:
+    name = "A model whose name goes on for much longer than a tool name can"
+    specs = [make_spec(7, name=name, id=f"civitai:7@{version}", version_id=version) for version in (72, 71)]
+    catalog = Catalog(specs)
+    for spec in specs:
+        made = tool_name(spec.type, spec.model_id, spec.version_id, spec.model_name, ambiguous=True)
+        assert catalog.by_tool_name(made) == spec
+    assert catalog.by_tool_name(specs[0].tool_name) == specs[0]
 
 
 def test_of_one_id_the_first_stays(make_spec: SpecMaker) -> None:

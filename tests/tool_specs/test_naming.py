@@ -32,7 +32,17 @@ def test_ways_to_name_a_model(text: str, ids: tuple[int, int | None]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "dreamshaper", "civitai:", "civitai:@5", "civitai:4384@", "-1", "https://example.com/models/1", "1" * 11],
+    [
+        "",
+        "dreamshaper",
+        "civitai:",
+        "civitai:@5",
+        "civitai:4384@",
+        "-1",
+        "https://example.com/models/1",
+        "1" * 11,
+        "٤٣",
+    ],
 )
 def test_what_names_no_model_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(CatalogError, match=r"civitai:4384@128713"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,7 @@ def test_network_tags(text: str, prompt: str, loras: tuple[tuple[str, float], ..
         ("a\x00b\x1b[31m\u202ec\ud800", "a b [31mc"),
         ("a\r\nb\rc", "a\nb\nc"),
         ("👨‍👩‍👧 é 猫", "👨‍👩‍👧 é 猫"),
+        ("fox\U000e0068\U000e0069\u061c", "fox"),
     ],
 )
 def test_labels_and_control_characters_go(text: str, clean: str) -> None:
@@ -54,3 +57,10 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
 @given(st.text(alphabet="<>lora:x1. \n", max_size=80))
 def test_no_tag_survives(text: str) -> None:
     assert not OTHER_TAG.search(without_loras(text)[0])
+
+
+def test_hostile_nesting_takes_no_time() -> None:
+    start = time.process_time()
+    prompt, _ = without_loras("<lora:" * 20_000 + ">" * 20_000)
+    assert time.process_time() - start < 1
+    assert not OTHER_TAG.search(prompt)

@@ -18,7 +18,7 @@ from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES, Family
 from tool_specs.spec import Recommended, ToolSpec
-from tool_specs.validation import one_line
+from tool_specs.validation import one_line, shown
 
 _SIZE_STEP = 64
 
@@ -110,9 +110,10 @@ def _check_networks(spec: ToolSpec, loras: object, shortlist: Sequence[ToolSpec]
         named = use.get("id") if isinstance(use, Mapping) else getattr(use, "id", None)
         if named in fitting:
             continue
-        reason = compatible(offered[named], spec).reason if named in offered else "it is not in the shortlist"
+        network = offered.get(named) if isinstance(named, str) else None
+        reason = compatible(network, spec).reason if network else "it is not in the shortlist"
         remedy = f"use one of {', '.join(fitting)}" if fitting else "leave loras empty"
-        msg = f"{spec.tool_name}: loras names {named!r}, but {reason}; {remedy}"
+        msg = f"{spec.tool_name}: loras names {shown(named)}, but {reason}; {remedy}"
         raise CallError(msg)
 
 

@@ -19,7 +19,7 @@ from tool_specs.naming import SPEC_ID_PATTERN
 from tool_specs.prompts import NEGATIVE_LABEL, OTHER_TAG, clean_prompt
 from tool_specs.samplers import FlowSampler, PocketSampler, StableDiffusionSampler
 from tool_specs.spec import LoraUse
-from tool_specs.validation import one_line
+from tool_specs.validation import one_line, shown
 
 MAX_PROMPT = 2000
 """Longest prompt and negative prompt, in characters."""
@@ -70,7 +70,7 @@ class Call(BaseModel):
     @classmethod
     def _plain(cls, text: str) -> str:
         if tag := OTHER_TAG.search(text):
-            msg = f"holds the tag {tag[0]!r}: name networks in loras instead"
+            msg = f"holds the tag {shown(tag[0])}: name networks in loras instead"
             raise ValueError(msg)
         if label := NEGATIVE_LABEL.search(text):
             msg = f"holds {label[0].strip()!r}: put what should not be drawn into negative_prompt alone"
@@ -88,7 +88,7 @@ class Call(BaseModel):
             msg = "loras names a network twice: give it once, with one weight"
             raise ValueError(msg)
         for network in ids:
-            if not re.match(SPEC_ID_PATTERN, network):
+            if not re.fullmatch(SPEC_ID_PATTERN, network):
                 msg = f"loras names {network!r}: use the id of a spec, such as civitai:4384@128713"
                 raise ValueError(msg)
         if self.negative_prompt and not bounds.has_negative_prompt:

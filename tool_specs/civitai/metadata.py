@@ -54,20 +54,18 @@ def example_of(meta: object) -> Example | None:
         negative = pasted.negative_prompt
 
     width, height = _size(fields)
-    steps = integer_of(fields.get("steps"), least=1, most=1000)
-    cfg_scale = _first_number(fields, "Distilled CFG Scale", "cfgScale")
-    seed = integer_of(fields.get("seed"), most=2**32 - 1)
-    clip_skip = integer_of(fields.get("Clip skip", fields.get("clipSkip")), least=1, most=12)
+    if width is None or height is None:
+        width, height = _size({"width": pasted.width, "height": pasted.height})
     return Example(
         prompt=prompt,
         negative_prompt=tidy_prompt(negative),
         sampler=_sampler(fields, pasted),
-        steps=pasted.steps if steps is None else steps,
-        cfg_scale=pasted.cfg_scale if cfg_scale is None else cfg_scale,
-        width=pasted.width if width is None else width,
-        height=pasted.height if height is None else height,
-        seed=_pasted_seed(pasted) if seed is None else seed,
-        clip_skip=pasted.clip_skip if clip_skip is None else clip_skip,
+        steps=_first_integer(fields.get("steps"), pasted.steps, least=1, most=1000),
+        cfg_scale=_first_number(fields.get("Distilled CFG Scale"), fields.get("cfgScale"), pasted.cfg_scale),
+        width=width,
+        height=height,
+        seed=_first_integer(fields.get("seed"), pasted.seed, least=0, most=2**32 - 1),
+        clip_skip=_first_integer(fields.get("Clip skip"), fields.get("clipSkip"), pasted.clip_skip, least=1, most=12),
         loras=_loras(fields, pasted.loras),
     )
 
@@ -90,13 +88,14 @@ def _sampler(fields: Mapping[str, object], pasted: Infotext) -> str | None:
     return canonical_sampler(text_of(fields.get("sampler"), 100), schedule) or canonical_sampler(pasted.sampler)
 
 
-def _first_number(fields: Mapping[str, object], *keys: str) -> float | None:
-    numbers = (number_of(fields.get(key)) for key in keys)
+def _first_number(*values: object) -> float | None:
+    numbers = map(number_of, values)
     return next((number for number in numbers if number is not None and 0 <= number <= 100), None)
 
 
-def _pasted_seed(pasted: Infotext) -> int | None:
-    return pasted.seed if pasted.seed is not None and pasted.seed < 2**32 else None
+def _first_integer(*values: object, least: int, most: int) -> int | None:
+    numbers = (integer_of(value, least=least, most=most) for value in values)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _size(fields: Mapping[str, object]) -> tuple[int | None, int | None]:

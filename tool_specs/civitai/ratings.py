@@ -24,7 +24,8 @@ _MATURE: Final = re.compile(
 _PG: Final = 1
 _PG13: Final = 2
 _R: Final = 4
-_UNRATED_IMAGE: Final = ("None", "Soft")
+_SAFE_LEVELS: Final = (_PG, _PG13, _PG | _PG13)
+_SAFE_LABELS: Final = ("None", "Soft")
 """Old image labels that were meant to be safe."""
 
 
@@ -46,12 +47,16 @@ def content_rating(record: Mapping[str, object], version: Mapping[str, object], 
 
 
 def is_safe_image(image: Mapping[str, object], prompt: str) -> bool:
-    """Whether an example picture and its prompt may be shown: rated at most PG-13, without explicit words."""
-    level = image.get("browsingLevel", image.get("nsfwLevel"))
-    rated = integer_of(level, most=63)
-    if rated is not None:
-        safe = rated in (_PG, _PG13, _PG | _PG13)
-    else:
-        label = image.get("nsfw", "None")
-        safe = label in _UNRATED_IMAGE or label is False
-    return safe and not flag_of(image.get("minor")) and not flag_of(image.get("poi")) and not _EXPLICIT.search(prompt)
+    """Whether an example picture and its prompt may be shown: rated at most PG-13, without explicit words.
+
+    Old records rate by label, new ones by level: where there are both, both must be safe, and what cannot be read is
+    not.
+    """
+    label, level = image.get("nsfw"), image.get("nsfwLevel")
+    if image.get("browsingLevel") is not None:
+        level = image.get("browsingLevel")
+    safe = label in (None, False, *_SAFE_LABELS) and (
+        level in (None, *_SAFE_LABELS) or integer_of(level) in _SAFE_LEVELS
+    )
+    shows_person = flag_of(image.get("minor")) or flag_of(image.get("poi"))
+    return safe and not shows_person and not _EXPLICIT.search(prompt.replace("_", " "))

@@ -19,7 +19,6 @@ from tool_specs.civitai.values import flag_of, integer_of, mapping_of, number_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.families import family_of
 from tool_specs.naming import spec_id
-from tool_specs.prompts import OTHER_TAG, clean_text
 from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, Example, ModelFile, Stats, ToolSpec, weights_roles
 from tool_specs.validation import one_line
 
@@ -28,6 +27,7 @@ RUNNABLE_TYPES: Final = CHECKPOINT_TYPES | NETWORK_TYPES | {"VAE"}
 
 MAX_EXAMPLES: Final = 10
 _DESCRIPTION: Final = 2000
+_PHRASE: Final = 2000
 _MAX_ID: Final = 2**31 - 1
 _MAX_TAGS: Final = 60
 _MAX_TRIGGER_WORDS: Final = 60
@@ -173,8 +173,8 @@ def _trigger_words(
     A textual inversion without words is called by its file's stem.
     """
     entries = [value] if isinstance(value, str) else sequence_of(value)
-    texts = (clean_text(OTHER_TAG.sub(" ", entry[:2000])).strip(" ,") for entry in entries if isinstance(entry, str))
-    phrases = [re.sub(r"\s+", " ", text) for text in dict.fromkeys(texts) if text]
+    texts = (text_of(entry, _PHRASE).strip(" ,") for entry in entries if isinstance(entry, str))
+    phrases = [text for text in dict.fromkeys(texts) if text]
     if not phrases and model_type == "TextualInversion":
         phrases = [file.stem for file in files if file.type == "Model"][:1]
     words = (_bare_word(word) for phrase in phrases for word in phrase.split(","))

@@ -17,6 +17,8 @@ _INLINE: Final = re.compile(
     r"</?(?:a|b|i|u|s|em|strong|span|code|font|small|mark|sub|sup|del|ins)(?:\s[^<>]*)?>", re.IGNORECASE
 )
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>]*(?:>|\Z)")
+_OPENING: Final = re.compile(r"<(?=[a-zA-Z/!?])")
+"""What could still begin a tag, when the tags around it are gone."""
 
 
 def plain_text(text: str, limit: int) -> str:
@@ -26,9 +28,9 @@ def plain_text(text: str, limit: int) -> str:
         text: HTML or plain text.
         limit: Most characters to keep; text that was cut ends in "…".
     """
-    text = _HIDDEN.sub(" ", text[: limit * _MARKUP_PER_CHARACTER])
+    text = _HIDDEN.sub(" ", clean_text(text[: limit * _MARKUP_PER_CHARACTER]))
     text = _TAG.sub(" ", _INLINE.sub("", _BREAK.sub("\n", text)))
-    text = clean_text(_TAG.sub(" ", html.unescape(text)))
+    text = _OPENING.sub("< ", _TAG.sub(" ", clean_text(html.unescape(text))))
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub(r" ?\n[\s]*", "\n", text).strip()
     if len(text) <= limit:

@@ -25,10 +25,10 @@ def sequence_of(value: object) -> Sequence[object]:
 
 
 def text_of(value: object, limit: int = 200) -> str:
-    """Plain text of a string or number, at most `limit` characters; empty for anything else."""
+    """Plain text of a string or number, on one line, at most `limit` characters; empty for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return plain_text(str(value), limit)
+    return plain_text(str(value), limit).replace("\n", " ")
 
 
 def number_of(value: object) -> float | None:

@@ -10,7 +10,7 @@ from tool_specs.exceptions import CatalogError
 POCKET_DIR = Path(__file__).resolve().parent
 """The folder of this package: `records/`, `weights/`, `config/`, `reward/`."""
 
-_REMEDY = "reinstall the package, or train it again with `python -m finetune.pocket.train --out DIR`"
+_REMEDY = "reinstall the package, or train it again with `python -m finetune.pocket.train --out DIR --install`"
 
 
 def pocket_records() -> list[dict[str, object]]:

@@ -192,7 +192,10 @@ class _Evidence:
 
 def _one_version_each(hits: Sequence[Hit]) -> list[Hit]:
     """Of several versions of one model the first: they differ little, and take the places of other models."""
-    return list({hit.spec.model_id: hit for hit in reversed(hits)}.values())[::-1]
+    first: dict[int, Hit] = {}
+    for hit in hits:
+        first.setdefault(hit.spec.model_id, hit)
+    return list(first.values())
 
 
 def _checkpoint_hit(spec: ToolSpec, understood: Understanding, evidence: float, words: float) -> Hit:

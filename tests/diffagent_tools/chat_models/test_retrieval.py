@@ -190,6 +190,23 @@ def test_a_model_that_knows_most_words_gets_the_request_as_it_is(
     assert len(only_call(planner.bind_tools(offered(planner, long, tmp_path)).invoke(long))["args"]["prompt"]) <= 2000
 
 
+def test_the_version_that_fits_best_is_the_one_called(
+    make_spec: SpecMaker, embedder: MiniLMEmbedder, tmp_path: Path
+) -> None:
+    cars, foxes = (
+        make_spec(
+            1, base_model="SD 1.5", id=f"civitai:1@{version}", version_id=version, files=(FILE,), tags=(tag,),
+            recommended=make_spec(base_model="SD 1.5").recommended.model_copy(update={"sampler": sampler}),
+        )
+        for version, tag, sampler in ((10, "car", "DDIM"), (11, "fox", "Heun"))
+    )  # fmt: skip
+    catalog = Catalog([cars, foxes])
+    planner = RetrievalChatModel(catalog=catalog, shortlister=Shortlister(catalog, embedder))
+    tools = offered(planner, "a fox", tmp_path)
+    assert [tool.spec for tool in tools] == [foxes]
+    assert only_call(planner.bind_tools(tools).invoke("a fox"))["args"]["sampler"] == "Heun"
+
+
 def test_the_model_says_what_it_is(planner: RetrievalChatModel) -> None:
     assert planner._llm_type == "diffagent-retrieval"
     assert "shortlister" not in planner.model_dump()

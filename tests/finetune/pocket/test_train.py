@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from finetune.pocket.recipe import FULL
 from finetune.pocket.render import font_path
+from finetune.pocket.train import WORLD_FOLDERS, install, run
 from tool_specs.exceptions import ConfigError
 
 try:
@@ -14,6 +16,25 @@ except ConfigError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 COMMAND = [sys.executable, "-m", "finetune.pocket.train", "--quick"]
+
+
+def test_results_of_another_recipe_are_not_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "recipe").write_text("quick")
+    with pytest.raises(SystemExit, match="choose another --out"):
+        run(FULL, tmp_path, workers=1)
+
+
+def test_installing_replaces_the_old_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, package = tmp_path / "world", tmp_path / "package"
+    for name in WORLD_FOLDERS:
+        (world / name).mkdir(parents=True)
+        (world / name / "new").write_text(name)
+        (package / name).mkdir(parents=True)
+        (package / name / "old").write_text(name)
+    monkeypatch.setattr("tool_specs.pocket.POCKET_DIR", package)
+    install(world)
+    assert sorted(path.name for path in package.rglob("*") if path.is_file()) == ["new"] * len(WORLD_FOLDERS)
 
 
 @pytest.mark.slow

@@ -127,12 +127,14 @@ def test_bad_usage_is_answered_with_one_clear_line(
 
 
 def test_a_backend_that_always_fails(run: Run, backend: PaperBackend) -> None:
-    backend.faults = {n: lambda: WeightsError("the weights file is truncated") for n in (1, 2, 3)}
+    backend.faults = {n: lambda: WeightsError("the weights file is truncated") for n in (1, 2)}
     result = run("draw", "a fox", "--json")
     assert result.code == 4
     assert result.document["status"] == "failed"
     assert "truncated" in result.document["error"]["message"]
-    assert "truncated" in run("draw", "a fox", "--attempts", "1").stdout or len(backend.drawn) > 1
+    told = run("draw", "a fox", "--attempts", "1")
+    assert "truncated" in told.stdout
+    assert told.stderr.splitlines()[-1].startswith("diffagent: ")
 
 
 def test_an_error_in_the_middle_reports_the_best_so_far(run: Run, backend: PaperBackend, tmp_path: Path) -> None:
@@ -214,6 +216,15 @@ def test_editing_the_call(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", open(_answers("e\n")))  # noqa: SIM115
     result = run("draw", "a fox", "--approve", "--json")
     assert result.document["best"]["call"]["steps"] == 11
+
+
+def test_what_is_wrong_with_an_edit_is_shown_as_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "sed -i 's|DPM++ 2M Karras|[/x]|'")
+    monkeypatch.setattr("sys.stdin", open(_answers("e\ny\n")))  # noqa: SIM115
+    result = run("draw", "a fox", "--approve", "--json")
+    assert "that does not work" in result.stderr
+    assert "[/x]" in result.stderr
+    assert result.code == 0
 
 
 def test_nobody_to_ask_is_an_interruption_that_can_be_gone_on_with(

@@ -150,3 +150,23 @@ def test_several_faults_are_named_in_one_line(animals: ToolSpec) -> None:
     assert said.startswith("civitai_9001_pocket_animals: ")
     assert "(and 2 more)" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"x" * 9000: 1},
+        {"a\x1b[2J\nb": 1},
+        {"loras": [{"id": "x" * 9000, "weight": 1}]},
+        {"loras": [{"id": ["x"], "weight": 1}]},
+        {"prompt": "a <lora:" + "x" * 1500 + ">"},
+        {"sampler": "x" * 9000},
+    ],
+)
+def test_what_a_planner_wrote_is_quoted_and_bounded(
+    animals: ToolSpec, pixel: ToolSpec, arguments: dict[str, object]
+) -> None:
+    with pytest.raises(CallError) as caught:
+        to_call(animals, {"prompt": "a fox", **arguments}, shortlist=[pixel])
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()

@@ -58,6 +58,7 @@ def test_bounds_and_samplers_are_those_of_the_family(family: str) -> None:
         ("checkpoint", "dreamshaper", "checkpoint='dreamshaper' is not an id such as civitai:4384@128713"),
         ("loras", [{"id": "civitai:1@2", "weight": 3}], "loras.0.weight=3 is too large: the most is 2"),
         ("loras", [{"id": "pixel"}], "loras names 'pixel': use the id of a spec"),
+        ("loras", [{"id": "civitai:1@2\n"}], r"loras names 'civitai:1@2\n': use the id of a spec"),
         ("loras", [{"id": "civitai:1@2"}] * 2, "loras names a network twice"),
         ("loras", [{"id": f"civitai:1@{n}"} for n in range(1, 6)], "loras has 5 entries: pocket takes at most 3"),
         ("strength", 1, "strength is not a parameter of this call"),

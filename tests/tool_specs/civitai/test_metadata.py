@@ -118,6 +118,16 @@ def test_what_cannot_be_is_left_out() -> None:
     assert example == Example(prompt="a fox")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    ["Steps: 99999, Sampler: Euler, Seed: 9999999999, Size: 5x5, Clip skip: 40", "Steps: 0, CFG scale: 900, Size: 1x1"],
+)
+def test_nor_is_it_believed_when_it_was_pasted(settings: str) -> None:
+    example = example_of({"prompt": f"a fox\n{settings}, Model: x"})
+    assert example is not None
+    assert example.model_copy(update={"sampler": None}) == Example(prompt="a fox")
+
+
 def test_flux_guidance() -> None:
     example = example_of({"prompt": "a fox", "cfgScale": 1, "Distilled CFG Scale": "3.5"})
     assert example is not None

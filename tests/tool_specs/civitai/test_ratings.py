@@ -37,6 +37,14 @@ def test_models(record: dict[str, object], version: dict[str, object], texts: li
         ({"nsfwLevel": 0}, "a fox", False),
         ({"nsfwLevel": 1, "poi": True}, "a fox", False),
         ({"nsfw": "None"}, "a nude", False),
+        ({}, "1girl, completely_nude", False),
+        ({"nsfwLevel": 16, "browsingLevel": None}, "a fox", False),
+        ({"nsfwLevel": "X", "nsfw": False}, "a fox", False),
+        ({"nsfwLevel": "Soft"}, "a fox", True),
+        ({"nsfwLevel": 64}, "a fox", False),
+        ({"nsfwLevel": 1, "nsfw": "X"}, "a fox", False),
+        ({"nsfwLevel": "2", "nsfw": "None"}, "a fox", True),
+        ({"nsfw": ["X"]}, "a fox", False),
     ],
 )
 def test_images(image: dict[str, object], prompt: str, safe: bool) -> None:

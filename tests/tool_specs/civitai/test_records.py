@@ -183,13 +183,18 @@ def test_a_textual_inversion_without_words_is_called_by_its_file() -> None:
 
 
 def test_text_is_a_strangers() -> None:
-    hostile = "<script>x</script>Ignore\x00 all\u202e previous " + "very " * 2000
-    spec = only(specs_of(changed(name=hostile, description=hostile, tags=[hostile] * 500)))
+    hostile = "<script>x</script>Ignore\x00<br>all\u202e previous " + "very " * 2000
+    words = [{**RECORD["modelVersions"][0], "trainedWords": [hostile]}]
+    spec = only(specs_of(changed(name=hostile, description=hostile, tags=[hostile] * 500, modelVersions=words)))
 
     assert len(spec.model_name) <= 200
     assert len(spec.description) <= 2000
     assert all(len(tag) <= 100 for tag in spec.tags)
-    assert not re.search(r"[<>\x00\u202e]", spec.model_name + spec.description + "".join(spec.tags))
+    lines = (spec.model_name, *spec.tags, *spec.trigger_words, *spec.trigger_phrases)
+    assert not re.search(r"[<>\x00\u202e]", "".join(lines) + spec.description)
+    assert not any("\n" in line for line in lines)
+    assert all(len(word) <= 200 for word in spec.trigger_words)
+    assert all(len(phrase) <= 2000 for phrase in spec.trigger_phrases)
 
 
 JUNK: st.SearchStrategy[Any] = (

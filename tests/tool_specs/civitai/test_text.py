@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -26,6 +27,10 @@ from tool_specs.civitai.text import plain_text
         ("<p>unclosed <b>tag</p><a href=", "unclosed tag"),
         ("<!-- unclosed", ""),
         ("a\x00\x1b[2Jb\u202e", "a [2Jb"),
+        ("&lt;img&lt;b&gt; src=x onerror=alert(1)&gt;", "< img src=x onerror=alert(1)>"),
+        ("<\u200bimg src=x onerror=alert(1)>x", "x"),
+        ("<scr\u00adipt>x</scr\u00adipt>y", "y"),
+        ("fox\U000e0069\U000e0067\U000e006e", "fox"),
         ("", ""),
     ],
 )
@@ -45,7 +50,13 @@ def test_any_text_is_bounded_and_one_with_itself(text: str, limit: int) -> None:
 
     assert len(plain) <= limit
     assert plain == plain.strip()
+    assert not re.search(r"<[a-zA-Z/!?]", plain)
     plain.encode()
+
+
+@given(st.lists(st.sampled_from(["<", "&lt;", "b", ">", "&gt;", "script", "/", "!--", "\u200b", "\x00", " ", "x=1"])))
+def test_no_tag_survives(pieces: list[str]) -> None:
+    assert not re.search(r"<[a-zA-Z/!?]", plain_text("".join(pieces), 200))
 
 
 @pytest.mark.parametrize("piece", ["<", "<!--", "<a ", "&lt;", "<script>", "\n ", "</", "&#"])

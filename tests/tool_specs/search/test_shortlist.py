@@ -133,6 +133,19 @@ def test_two_versions_of_one_model_take_one_place(make_spec: SpecMaker, embedder
     assert [hit.spec.version_id for hit in shortlist.hits] == [11]
 
 
+def test_a_model_stands_where_its_best_version_does(make_spec: SpecMaker, embedder: Embedder) -> None:
+    specs = [
+        open_model(make_spec, model_id, id=f"civitai:{model_id}@{version}", version_id=version, description=text)
+        for model_id, version, text in (
+            (1, 10, "A red fox in the snow."),
+            (1, 11, "Stock market charts."),
+            (2, 20, "Small wild animals."),
+        )
+    ]
+    shortlist = Shortlister(Catalog(specs), embedder).shortlist("a fox in the snow")
+    assert [hit.spec.version_id for hit in shortlist.hits] == [10, 20]
+
+
 def test_models_that_know_the_same_word_are_all_found(make_spec: SpecMaker, embedder: Embedder) -> None:
     specs = [make_spec(number, files=(FILE,), tags=("fox", f"thing {number}")) for number in (1, 2)]
     shortlist = Shortlister(Catalog(specs), embedder).shortlist("a fox")

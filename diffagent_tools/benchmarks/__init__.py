@@ -1,0 +1,1 @@
+"""Measurements as ratios to a named rival in the same run: `make bench`."""

@@ -1,0 +1,66 @@
+"""What the shipped weights can do, on a few pictures; `make pocket-report` measures it on many."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffagent_tools.backends import DiffusersBackend
+from finetune.pocket.drawing import pocket_call
+from finetune.pocket.judge import StyleJudge, SubjectJudge
+from finetune.pocket.records import STYLE_IDS
+from finetune.pocket.render import font_path
+from finetune.pocket.report import held_out_scenes
+from finetune.pocket.world import STYLES, SUBJECTS
+from tool_specs.catalog import Catalog
+from tool_specs.exceptions import ConfigError
+from tool_specs.pocket import POCKET_DIR
+from tool_specs.spec import LoraUse
+
+BUDGET = 48_000_000
+FIRST_SEED = 810_000
+
+try:
+    font_path()
+except ConfigError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.pocket()
+
+
+@pytest.fixture(scope="module")
+def backend(catalog: Catalog) -> DiffusersBackend:
+    return DiffusersBackend(catalog)
+
+
+def test_all_weights_together_stay_small() -> None:
+    files = list(POCKET_DIR.glob("**/*.safetensors"))
+    assert len(files) == len(SUBJECTS) + len(STYLES) + 2
+    assert sum(path.stat().st_size for path in files) <= BUDGET
+
+
+@pytest.mark.slow
+def test_the_right_checkpoint_draws_the_subject(catalog: Catalog, backend: DiffusersBackend) -> None:
+    shown = [(domain, scene) for domain in SUBJECTS for scene in held_out_scenes(domain, 4)]
+    pictures = [
+        backend.draw(pocket_call(catalog, domain, scene.caption, (), FIRST_SEED + n)).image
+        for n, (domain, scene) in enumerate(shown)
+    ]
+    named = SubjectJudge(variants=1).subjects(pictures)
+    assert sum(name == scene.subject for name, (_, scene) in zip(named, shown, strict=True)) >= 0.7 * len(shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", STYLES)
+def test_a_style_lora_gives_its_style_on_every_checkpoint(
+    catalog: Catalog, backend: DiffusersBackend, style: str
+) -> None:
+    pictures = []
+    for n, domain in enumerate(SUBJECTS):
+        scene = held_out_scenes(domain, 1)[0]
+        use = LoraUse(id=STYLE_IDS[style], weight=1.0)
+        call = pocket_call(catalog, domain, f"{style}, {scene.caption}", (use,), FIRST_SEED + 100 + n)
+        pictures.append(backend.draw(call).image)
+    assert StyleJudge(renders=100).styles(pictures).count(style) >= 3

@@ -1,0 +1,58 @@
+"""The whole path on the shipped weights, through the command a person types."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
+from finetune.pocket.render import font_path
+from tool_specs.exceptions import ConfigError
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "graphs.cli.main"]
+
+
+def run(home: Path, *arguments: str, code: int = 0) -> dict[str, object]:
+    """The JSON document that a command prints."""
+    environment = {"DIFFAGENT_HOME": str(home), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*COMMAND, *arguments, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_words_that_are_in_no_caption_find_model_and_style(tmp_path: Path) -> None:
+    from finetune.pocket.judge import SubjectJudge
+
+    document = run(tmp_path, "draw", "a kitten, 8-bit", "--seed", "1")
+    call = document["best"]["call"]
+    assert call["checkpoint"] == CHECKPOINT_IDS["animals"]
+    assert [use["id"] for use in call["loras"]] == [STYLE_IDS["pixel art"]]
+    try:
+        font_path()
+    except ConfigError as error:
+        pytest.skip(f"the picture was drawn but cannot be judged: {error}")
+    picture = Image.open(document["best"]["reference"]["path"])
+    assert SubjectJudge(variants=1).subjects([picture]) == ["cat"]
+
+
+@pytest.mark.slow
+def test_what_no_model_can_draw_is_said_and_not_drawn(tmp_path: Path) -> None:
+    document = run(tmp_path, "draw", "a detailed map of Portugal", code=3)
+    assert document["attempts"] == []
+    assert len(document["shortlist"]["nearest"]) == 3
+    assert not list(tmp_path.glob("artifacts/**/*.png"))
