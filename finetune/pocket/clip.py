@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit
+from finetune.pocket.loop import fit, training_device
 from finetune.pocket.pool import Pool, worded
 from finetune.pocket.recipe import Stage
 
@@ -78,6 +78,9 @@ def train_clip(
     """
     keys = np.array([f"{s.subject}|{s.background}|{s.style}" for s in pool.scenes])
 
+    device = training_device()
+    model.to(device)
+
     def loss_of(step: int) -> Tensor:
         rng = np.random.default_rng((stage.seed, step))
         torch.manual_seed(stage.seed * 1_000_003 + step)
@@ -87,8 +90,8 @@ def train_clip(
             pictures = _roughen(pictures, rng)
         texts = [worded(pool.scenes[row], rng) for row in rows]
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
-        output = model(pixel_values=pictures, input_ids=tokens.input_ids)
-        same = torch.from_numpy(keys[rows][:, None] == keys[rows][None, :])
+        output = model(pixel_values=pictures.to(device), input_ids=tokens.input_ids.to(device))
+        same = torch.from_numpy(keys[rows][:, None] == keys[rows][None, :]).to(device)
         scale = model.logit_scale.exp().clamp(max=60.0)
         return contrastive_loss(output.image_embeds, output.text_embeds, scale, same)
 

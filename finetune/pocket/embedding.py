@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit
+from finetune.pocket.loop import fit, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Stage
 from finetune.pocket.unet import SCHEDULE, Latents, denoising_loss
@@ -51,9 +51,10 @@ def train_embedding(
     """
     torch.manual_seed(stage.seed)
     alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod
+    device = training_device()
     for unet in unets:
-        unet.requires_grad_(False)
-    token = TokenVector(encoder, tokenizer, start_word="green")
+        unet.requires_grad_(False).to(device)
+    token = TokenVector(encoder.to(device), tokenizer, start_word="green")
 
     def loss_of(step: int) -> Tensor:
         rng = np.random.default_rng((stage.seed, step))
@@ -65,8 +66,8 @@ def train_embedding(
         tokens = tokenizer(
             [worded(scene, rng) for scene in scenes], padding="max_length", truncation=True, return_tensors="pt"
         )
-        text = encoder(tokens.input_ids).last_hidden_state
+        text = encoder(tokens.input_ids.to(device)).last_hidden_state
         return denoising_loss(unets[number], chosen.values[torch.from_numpy(rows)], text, generator, alphas)
 
     fit("embedding", token, loss_of, stage, folder, ema_decay=0.98, weight_decay=0.0)
-    return token.vector.detach()
+    return token.vector.detach().cpu()

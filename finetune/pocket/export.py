@@ -28,7 +28,7 @@ def export_world(recipe: Recipe, work: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     weights = out / "weights"
     weights.mkdir(parents=True)
-    vae = AutoencoderKL.from_pretrained(work / "vae")
+    vae = AutoencoderKL.from_pretrained(work / "vae_shipped")
     encoder = CLIPTextModel.from_pretrained(work / "text_encoder")
     unet = UNet2DConditionModel.from_pretrained(work / "unet_base")
     _write_config(out / "config", work, unet, vae, encoder)

@@ -18,6 +18,11 @@ WARM_UP_STEPS = 50
 GRADIENT_CLIP = 1.0
 
 
+def training_device() -> torch.device:
+    """CUDA where there is any, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def learning_rate(step: int, stage: Stage) -> float:
     """Linear warm-up, then cosine decay to 2 % of the peak."""
     warm = min(1.0, (step + 1) / min(WARM_UP_STEPS, max(1, stage.steps // 5)))

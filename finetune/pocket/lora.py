@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from peft import LoraConfig
 from torch import Tensor
 
-from finetune.pocket.loop import fit
+from finetune.pocket.loop import fit, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Stage
 from finetune.pocket.unet import CAPTION_DROPOUT, SCHEDULE, Latents, TextStates, denoising_loss
@@ -50,7 +50,7 @@ def train_lora(
     student = UNet2DConditionModel.from_config(unets[0].config)
     student.requires_grad_(False)
     student.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS))
-    student.to(memory_format=torch.channels_last).train()
+    student.to(training_device(), memory_format=torch.channels_last).train()
     frozen = {
         key.replace(".base_layer", ""): weight for key, weight in student.named_parameters() if "lora_" not in key
     }
@@ -76,9 +76,6 @@ def train_lora(
         return denoising_loss(student, chosen.values[torch.from_numpy(rows)], states(captions), generator, alphas)
 
     fit(name, student, loss_of, stage, folder, ema_decay=0.99)
-    weights = dict(student.named_parameters())
+    weights = {key: weight.detach().cpu() for key, weight in student.named_parameters() if "lora_" in key}
     downs = [key for key in weights if ".lora_A." in key]
-    return {
-        key.split(".lora_A.")[0]: (weights[key].detach(), weights[key.replace(".lora_A.", ".lora_B.")].detach())
-        for key in downs
-    }
+    return {key.split(".lora_A.")[0]: (weights[key], weights[key.replace(".lora_A.", ".lora_B.")]) for key in downs}

@@ -33,6 +33,7 @@ class Recipe:
     """Jittered renders of each subject–background pair in a checkpoint's latents."""
     vae: Stage
     vae_colour: Stage
+    decoder: Stage
     text: Stage
     reward: Stage
     base: Stage
@@ -54,11 +55,12 @@ FULL = Recipe(
     variants=8,
     vae=Stage(steps=3_400, batch=8, learning_rate=2e-3, seed=11),
     vae_colour=Stage(steps=2_400, batch=16, learning_rate=1.5e-3, seed=18),
+    decoder=Stage(steps=2_600, batch=16, learning_rate=1.5e-3, seed=19),
     text=Stage(steps=900, batch=128, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=1_600, batch=128, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=1_200, batch=32, learning_rate=1.5e-3, seed=14),
     checkpoint=Stage(steps=1_600, batch=32, learning_rate=1.0e-3, seed=15),
-    lora=Stage(steps=320, batch=32, learning_rate=3e-3, seed=16),
+    lora=Stage(steps=800, batch=32, learning_rate=3e-3, seed=16),
     embedding=Stage(steps=200, batch=16, learning_rate=2e-2, seed=17),
 )
 """The recipe of the shipped weights: about two hours on two CPU cores."""
@@ -70,6 +72,7 @@ QUICK = replace(
     variants=1,
     vae=Stage(steps=40, batch=8, learning_rate=2e-3, seed=11),
     vae_colour=Stage(steps=10, batch=8, learning_rate=1.5e-3, seed=18),
+    decoder=Stage(steps=10, batch=8, learning_rate=1.5e-3, seed=19),
     text=Stage(steps=20, batch=32, learning_rate=1.5e-3, seed=12),
     reward=Stage(steps=20, batch=32, learning_rate=1.5e-3, seed=13),
     base=Stage(steps=20, batch=16, learning_rate=1.5e-3, seed=14),

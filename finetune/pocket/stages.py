@@ -23,7 +23,7 @@ from finetune.pocket.recipe import FULL, QUICK, Recipe
 from finetune.pocket.render import render, to_array
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.unet import Latents, TextStates, new_unet, train_unet
-from finetune.pocket.vae import encode, train_vae
+from finetune.pocket.vae import encode, train_decoder, train_vae
 from finetune.pocket.world import SUBJECTS, Scene, all_subjects
 
 BASE_VARIANTS = 3
@@ -34,6 +34,13 @@ def vae(recipe: Recipe, out: Path, _: str) -> None:
     """Train the VAE."""
     work = out / "work"
     train_vae(recipe, mixed_pool(recipe.renders, recipe.vae.seed), work).save_pretrained(work / "vae")
+
+
+def decoder(recipe: Recipe, out: Path, _: str) -> None:
+    """Train the VAE's decoder on, for the finished world."""
+    work = out / "work"
+    pool = mixed_pool(recipe.renders, recipe.decoder.seed, style_share=0.6)
+    train_decoder(recipe, AutoencoderKL.from_pretrained(work / "vae"), pool, work).save_pretrained(work / "vae_shipped")
 
 
 def text(recipe: Recipe, out: Path, _: str) -> None:
@@ -134,6 +141,7 @@ def _unets(recipe: Recipe, out: Path) -> list[UNet2DConditionModel]:
 
 STAGES: dict[str, Callable[[Recipe, Path, str], None]] = {
     "vae": vae,
+    "decoder": decoder,
     "text": text,
     "reward": reward,
     "base": base,

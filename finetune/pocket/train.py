@@ -37,7 +37,8 @@ def stage_needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
         **dict.fromkeys(checkpoints, ("base",)),
         **dict.fromkeys(loras, checkpoints),
         "embedding": checkpoints,
-        "export": (*loras, "embedding", "reward"),
+        "decoder": ("vae",),
+        "export": (*loras, "embedding", "decoder", "reward"),
     }
 
 
@@ -114,10 +115,10 @@ def _done_mark(work: Path, stage: str) -> Path:
 
 def _show(progress: Progress, bar: TaskID, work: Path, stage: str) -> None:
     """Move a stage's bar to the last line of its log of losses."""
-    log = work / f"{_file_name(stage)}.jsonl"
-    if not log.exists():
+    logs = sorted(work.glob(f"{_file_name(stage)}*.jsonl"), key=lambda log: log.stat().st_mtime)
+    if not logs:
         return
-    complete, _, _ = log.read_text().rpartition("\n")
+    complete, _, _ = logs[-1].read_text().rpartition("\n")
     if complete:
         row = json.loads(complete.splitlines()[-1])
         progress.update(bar, total=row["steps"], completed=row["step"], note=f"loss {row['loss']:.4f}")

@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit
+from finetune.pocket.loop import fit, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Recipe, Stage
 from finetune.pocket.world import Scene
@@ -91,8 +91,10 @@ def denoising_loss(
     timesteps = torch.randint(0, len(alphas), (len(latents),), generator=generator)
     alpha = alphas[timesteps][:, None, None, None]
     noisy = (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-    error = (unet(noisy, timesteps, text).sample - noise).square().mean(dim=(1, 2, 3))
-    ratio = (alpha / (1 - alpha)).flatten()
+    device = unet.device
+    guess = unet(noisy.to(device), timesteps.to(device), text.to(device)).sample
+    error = (guess - noise.to(device)).square().mean(dim=(1, 2, 3))
+    ratio = (alpha / (1 - alpha)).flatten().to(device)
     return (error * ratio.clamp(max=SNR_GAMMA) / ratio).mean()
 
 
@@ -120,7 +122,7 @@ def train_unet(
         anonymous: Call every subject "thing", so that nothing but backgrounds is learned by name.
     """
     alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod
-    unet.to(memory_format=torch.channels_last).train()
+    unet.to(training_device(), memory_format=torch.channels_last).train()
 
     def loss_of(step: int) -> Tensor:
         rng = np.random.default_rng((stage.seed, step))

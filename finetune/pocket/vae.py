@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from finetune.pocket.loop import fit
+from finetune.pocket.loop import fit, training_device
 from finetune.pocket.pool import Pool
 from finetune.pocket.recipe import Recipe, Stage
 
@@ -37,8 +37,48 @@ def new_vae(recipe: Recipe) -> AutoencoderKL:
     )
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware; elsewhere they are many times slower than float32."""
+def train_decoder(recipe: Recipe, vae: AutoencoderKL, pool: Pool, folder: Path) -> AutoencoderKL:
+    """Train the decoder alone on the latents that the finished encoder gives, so that denoisers keep their meaning.
+
+    The latents get a little noise, as those of a denoiser have it.
+    """
+    stage, device = recipe.decoder, training_device()
+    latents = encode(vae.to(device), pool)
+    vae.requires_grad_(False)
+    for part in (vae.decoder, vae.post_quant_conv):
+        part.requires_grad_(True)
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng((stage.seed, step))
+        torch.manual_seed(stage.seed * 1_000_003 + step)
+        rows = rng.integers(0, len(pool.scenes), stage.batch)
+        chosen = latents[torch.from_numpy(rows)]
+        noisy = (chosen + DECODER_NOISE * torch.randn_like(chosen)) / vae.config.scaling_factor
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
+            drawn = vae.decode(noisy.to(device)).sample
+        return reconstruction_loss(drawn.float(), pool.batch(rows).to(device), COLOUR_WEIGHT)
+
+    fit("decoder", vae, loss_of, stage, folder, ema_decay=recipe.ema_decay)
+    return vae.eval()
+
+
+def reconstruction_loss(drawn: Tensor, pictures: Tensor, colour_weight: float) -> Tensor:
+    """L1 and squared error, edges, and `colour_weight` times the squared error of the mean colours of 4×4 blocks.
+
+    Args:
+        drawn: What the decoder made, (B, 3, 64, 64) in [-1, 1].
+        pictures: What it should be, the same shape.
+        colour_weight: Weight of the colours.
+    """
+    error = functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures)
+    blocks = functional.mse_loss(functional.avg_pool2d(drawn, 4), functional.avg_pool2d(pictures, 4))
+    return error + EDGE_WEIGHT * _edge_loss(drawn, pictures) + colour_weight * blocks
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices in hardware; elsewhere they are many times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
@@ -49,23 +89,25 @@ def _edge_loss(left: Tensor, right: Tensor) -> Tensor:
     )
 
 
+DECODER_NOISE = 0.03
+"""Standard deviation of the noise on scaled latents while the decoder is trained alone."""
+
+
 def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
     """Train the VAE on the pool and set its scaling factor to one over the latents' standard deviation."""
-    vae = new_vae(recipe).to(memory_format=torch.channels_last)
+    device = training_device()
+    vae = new_vae(recipe).to(device, memory_format=torch.channels_last)
 
     def loss_with(stage: Stage, colour_weight: float) -> Callable[[int], Tensor]:
         def loss_of(step: int) -> Tensor:
             rng = np.random.default_rng((stage.seed, step))
             torch.manual_seed(stage.seed * 1_000_003 + step)
-            pictures = pool.batch(rng.integers(0, len(pool.scenes), stage.batch))
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+            pictures = pool.batch(rng.integers(0, len(pool.scenes), stage.batch)).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
                 posterior = vae.encode(pictures).latent_dist
                 drawn = vae.decode(posterior.sample()).sample
-            drawn = drawn.float()
-            error = functional.l1_loss(drawn, pictures) + functional.mse_loss(drawn, pictures)
-            error = error + EDGE_WEIGHT * _edge_loss(drawn, pictures) + KL_WEIGHT * posterior.kl().float().mean()
-            blocks = functional.mse_loss(functional.avg_pool2d(drawn, 4), functional.avg_pool2d(pictures, 4))
-            return error + colour_weight * blocks
+            error = reconstruction_loss(drawn.float(), pictures, colour_weight)
+            return error + KL_WEIGHT * posterior.kl().float().mean()
 
         return loss_of
 
@@ -82,6 +124,7 @@ def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
 def encode(vae: AutoencoderKL, pool: Pool, rows: np.ndarray | None = None, *, scaled: bool = True) -> Tensor:
     """Mean latents of rows of a pool (all rows by default), (N, 4, 16, 16), times the scaling factor if `scaled`."""
     rows = np.arange(len(pool.scenes)) if rows is None else rows
-    parts = [vae.encode(pool.batch(chunk)).latent_dist.mean for chunk in np.array_split(rows, max(1, len(rows) // 64))]
+    chunks = (pool.batch(chunk).to(vae.device) for chunk in np.array_split(rows, max(1, len(rows) // 64)))
+    parts = [vae.encode(pictures).latent_dist.mean.cpu() for pictures in chunks]
     latents = torch.cat(parts)
     return latents * vae.config.scaling_factor if scaled else latents

@@ -7,6 +7,11 @@ import pytest
 
 from diffagent_tools.artifacts import read_call
 from examples import demo
+from tool_specs.pocket import POCKET_DIR
+
+pytestmark = pytest.mark.skipif(
+    not (POCKET_DIR / "records").is_dir(), reason="the pocket world is not in the package: make pocket-train"
+)
 
 
 @pytest.mark.slow

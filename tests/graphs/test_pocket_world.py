@@ -13,6 +13,11 @@ from PIL import Image
 from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
 from finetune.pocket.render import font_path
 from tool_specs.exceptions import ConfigError
+from tool_specs.pocket import POCKET_DIR
+
+pytestmark = pytest.mark.skipif(
+    not (POCKET_DIR / "records").is_dir(), reason="the pocket world is not in the package: make pocket-train"
+)
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "graphs.cli.main"]
