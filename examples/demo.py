@@ -19,7 +19,7 @@ from tool_specs.pocket import pocket_reward
 REQUESTS = (
     "a fox in pixel art on a blue background",
     "a sailboat at sunset, painted in watercolor",
-    "a donut as a neon sign",
+    "a strawberry as a neon sign",
     "a guitar on a purple background",
 )
 CELL = 256

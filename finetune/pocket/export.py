@@ -50,6 +50,8 @@ def export_world(recipe: Recipe, work: Path, out: Path) -> None:
     save_embedding(weights / f"{EMBEDDING_TOKEN}.safetensors", load_file(work / "embedding.safetensors")["vector"])
     _write_reward(work, out / "reward")
     write_records(recipe.domains, recipe.styles, weights, out / "records")
+    for path in out.rglob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes files that only their owner can read
 
 
 def load_layers(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -65,6 +65,18 @@ class StyleJudge:
         self._whiten = np.linalg.cholesky(np.linalg.inv(within + 1e-6 * np.eye(len(within))))
         self._features = raw @ self._whiten
 
+    def nearer(self, style: str, before: Image.Image, after: Image.Image) -> bool:
+        """Whether a picture is nearer than another to the middle of a style.
+
+        Args:
+            style: A style of `STYLES`.
+            before: A picture drawn without the style.
+            after: The same drawn with it.
+        """
+        middle = self._features[[label == style for label in self._labels]].mean(axis=0)
+        apart = [np.linalg.norm(style_features(picture) @ self._whiten - middle) for picture in (before, after)]
+        return bool(apart[1] < apart[0])
+
     def styles(self, pictures: Sequence[Image.Image]) -> list[str]:
         """The style of each 64×64 picture; "plain" for none."""
         answers = []

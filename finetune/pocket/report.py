@@ -43,6 +43,8 @@ class Drawn:
     scene: Scene
     image: Image.Image
     seconds: float
+    before: Image.Image | None = None
+    """For a style: the same seed without the LoRA and its trigger words."""
 
 
 def held_out_scenes(domain: str, count: int) -> list[Scene]:
@@ -66,12 +68,8 @@ def plan(count: int, style_count: int) -> Iterator[tuple[str, str, Scene, tuple[
         for row in range(style_count):
             domain = domains[row % len(domains)]
             scene = held_out_scenes(domain, style_count)[row // len(domains)]
-            yield (
-                style,
-                domain,
-                Scene(scene.subject, scene.background, style),
-                (LoraUse(id=STYLE_IDS[style], weight=1),),
-            )
+            use = LoraUse(id=STYLE_IDS[style], weight=1)
+            yield style, domain, Scene(scene.subject, scene.background, style), (use,)
 
 
 def draw_all(
@@ -81,9 +79,13 @@ def draw_all(
     drawn = []
     with Progress() as progress:
         for number, (group, domain, scene, loras) in enumerate(progress.track(rows, description="drawing")):
-            text = scene.caption if scene.style is None else f"{scene.style}, {scene.caption}"
-            drawing = backend.draw(pocket_call(catalog, domain, text, loras, seed=FIRST_SEED + number))
-            drawn.append(Drawn(group, domain, scene, drawing.image, drawing.seconds))
+            seed = FIRST_SEED + number
+            text, before = scene.caption, None
+            if scene.style is not None:
+                before = backend.draw(pocket_call(catalog, domain, text, (), seed)).image
+                text = f"{scene.style}, {text}"
+            drawing = backend.draw(pocket_call(catalog, domain, text, loras, seed))
+            drawn.append(Drawn(group, domain, scene, drawing.image, drawing.seconds, before))
     return drawn
 
 
@@ -109,6 +111,8 @@ def judge(drawn: Sequence[Drawn]) -> dict[str, object]:
             report[f"{group}:{domain or 'all'}"] = _share(hits)
     for style in STYLES:
         rows = [(name, row) for name, row in zip(seen, drawn, strict=True) if row.group == style]
+        nearer = [styles.nearer(style, row.before, row.image) for _, row in rows if row.before is not None]
+        report[f"towards:{style}"] = _share(nearer)
         named = styles.styles([row.image for _, row in rows])
         report[f"style:{style}"] = _share([name == style for name in named])
         report[f"style_subject:{style}"] = _share([name == row.scene.subject for name, row in rows])
@@ -159,8 +163,12 @@ def markdown(report: dict[str, object], machine: str) -> str:
         if kind in ("right", "wrong"):
             goal = f"≥ {TARGETS['right']:.0%}" if kind == "right" else f"≤ {TARGETS['wrong']:.0%}"
             lines.append(f"| {kind} checkpoint shows the subject, {which} | {value:.1%} | {goal} |")
+        elif kind == "towards":
+            lines.append(
+                f"| LoRA `{which}` brings the picture nearer to its style | {value:.1%} | ≥ {TARGETS['style']:.0%} |"
+            )
         elif kind == "style":
-            lines.append(f"| LoRA `{which}` gives its style | {value:.1%} | ≥ {TARGETS['style']:.0%} |")
+            lines.append(f"| … and most of the nearest clean renders are in it | {value:.1%} | |")
         elif kind == "style_subject":
             lines.append(f"| … and the subject is still named | {value:.1%} | |")
     lines.append(f"| without a LoRA the picture is plain | {report['plain:right']:.1%} | |")

@@ -11,6 +11,9 @@ from tool_specs.search.matching import Match, Thresholds, understand
 from tool_specs.search.terms import Term, TermIndex, indefinite
 from tool_specs.spec import ToolSpec
 
+PLAIN_PLACE = "white background"
+"""Where a thing is put when the request does not say: captions of closed vocabularies name a place each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:
@@ -56,16 +59,16 @@ class ClosedVocabulary:
     def translate(self, request: str) -> Translation:
         """Say a request in known words, in the order of the captions: the thing, the place, the styles.
 
-        "a kitten on a blue backdrop, 8-bit" becomes "a cat on a blue background, pixel art".
+        "a kitten on a blue backdrop, 8-bit" becomes "a cat on a blue background, pixel art". A request without a place
+        gets the plain one, if the vocabulary has it.
         """
         found = understand(request, self._index, self._thresholds)
         if not found.subjects:
             return Translation(request, unknown=found.unknown)
         subject = found.subjects[0]
         place = max(found.places, key=lambda match: match.similarity, default=None)
-        text = indefinite(subject.term.writes)
-        if place is not None:
-            text = f"{text} {place.term.writes}"
+        where = place.term.writes if place is not None else self._plain_place
+        text = f"{indefinite(subject.term.writes)} {where}".rstrip()
         parts = dict.fromkeys([text, *(match.term.writes for match in found.styles)])
         used = [match for match in (subject, place, *found.styles) if match is not None]
         rest = [match for match in found.subjects if match.request_words != subject.request_words]
@@ -75,6 +78,11 @@ class ClosedVocabulary:
             replaced=tuple(dict.fromkeys(_replacement(match) for match in used if match.similarity < 1.0)),
             unknown=(*found.unknown, *dict.fromkeys(match.request_words for match in rest)),
         )
+
+    @property
+    def _plain_place(self) -> str:
+        plain = (term.writes for term in self._index.terms if term.role == "place" and term.phrase == PLAIN_PLACE)
+        return next(plain, "")
 
 
 def _replacement(match: Match) -> tuple[str, str]:

@@ -65,9 +65,9 @@ def only_call(answer: BaseMessage) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("request_text", "tool_name", "prompt", "loras"),
     [
-        ("a kitten, 8-bit", "civitai_9001_pocket_animals", "a cat, pixel art", ["civitai:9011@9111"]),
+        ("a kitten, 8-bit", "civitai_9001_pocket_animals", "a cat on a white background, pixel art", ["civitai:9011@9111"]),
         ("a cup of coffee on a gray background", "civitai_9002_pocket_food", "coffee on a gray background", []),
-        ("architect's plan of a castle", "civitai_9003_pocket_travel", "a castle, blueprint", ["civitai:9015@9115"]),
+        ("architect's plan of a castle", "civitai_9003_pocket_travel", "a castle on a white background, blueprint", ["civitai:9015@9115"]),
         ("a guitar as a neon sign at sunset", "civitai_9004_pocket_objects", "a guitar at sunset, neon",
          ["civitai:9014@9114"]),
         ("a fox on a mint green background, vintage photo", "civitai_9001_pocket_animals",
@@ -132,7 +132,7 @@ def test_the_last_human_message_is_the_request(planner: RetrievalChatModel, tmp_
         AIMessage("done"),
         HumanMessage([{"type": "text", "text": "an owl"}]),
     ]
-    assert only_call(planner.bind_tools(tools).invoke(messages))["args"]["prompt"] == "an owl"
+    assert only_call(planner.bind_tools(tools).invoke(messages))["args"]["prompt"] == "an owl on a white background"
     with pytest.raises(RequestError, match="no human message"):
         planner.invoke([SystemMessage("draw")])
     with pytest.raises(RequestError, match="holds no words"):
@@ -152,7 +152,7 @@ def test_what_failed_is_not_repeated(planner: RetrievalChatModel, tmp_path: Path
     assert names == ["civitai_9001_pocket_animals"] * 2 + ["civitai_9003_pocket_travel"]
     assert seen[1][1] > seen[0][1]
     assert seen[1][2] != seen[0][2]
-    assert (seen[0][3], seen[2][3]) == ("a cat", "a car")
+    assert (seen[0][3], seen[2][3]) == ("a cat on a white background", "a car on a white background")
     assert only_call(bound.invoke(messages))["name"] == "civitai_9001_pocket_animals"
 
 
@@ -167,7 +167,9 @@ def test_when_every_model_failed_it_stops(planner: RetrievalChatModel, tmp_path:
 
 async def test_it_works_asynchronously(planner: RetrievalChatModel, tmp_path: Path) -> None:
     tools = offered(planner, "a cat", tmp_path)
-    assert only_call(await planner.bind_tools(tools).ainvoke("a cat"))["args"]["prompt"] == "a cat"
+    assert (
+        only_call(await planner.bind_tools(tools).ainvoke("a cat"))["args"]["prompt"] == "a cat on a white background"
+    )
     chunks = [chunk async for chunk in planner.bind_tools(tools).astream("a cat")]
     assert sum(len(chunk.tool_calls) for chunk in chunks) == 1
 

@@ -30,3 +30,12 @@ def test_names_the_style_of_fresh_renders() -> None:
     for style in (None, *STYLES):
         named = judge.styles([render(scene, rng) for scene in scenes(40, style)])
         assert np.mean([name == (style or PLAIN) for name in named]) > 0.7
+
+
+def test_knows_which_of_two_pictures_is_nearer_to_a_style() -> None:
+    judge, rng = StyleJudge(renders=80), np.random.default_rng(20)
+    for style in STYLES:
+        plain = [render(scene, rng) for scene in scenes(20)]
+        styled = [render(scene, rng) for scene in scenes(20, style)]
+        assert np.mean([judge.nearer(style, *pair) for pair in zip(plain, styled, strict=True)]) > 0.9
+        assert not judge.nearer(style, styled[0], styled[0])

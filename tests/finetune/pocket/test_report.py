@@ -33,13 +33,13 @@ def test_every_style_is_drawn_with_its_lora_on_every_checkpoint() -> None:
 def test_the_table_sets_results_beside_their_targets() -> None:
     report: dict[str, object] = {
         "judge_accuracy": 0.99, "seconds_median": 1.2, "pictures": 3, "right:all": 0.9, "wrong:all": 0.1,
-        "style:neon": 0.85, "style_subject:neon": 0.7, "plain:right": 1.0,
+        "towards:neon": 0.85, "style:neon": 0.8, "style_subject:neon": 0.7, "plain:right": 1.0,
     }  # fmt: skip
     text = markdown(report, "2 cores")
     assert "| seconds a picture, median | 1.2 | ≤ 2 |" in text
     assert "| right checkpoint shows the subject, all | 90.0% | ≥ 80% |" in text
     assert "| wrong checkpoint shows the subject, all | 10.0% | ≤ 35% |" in text
-    assert "| LoRA `neon` gives its style | 85.0% | ≥ 80% |" in text
+    assert "| LoRA `neon` brings the picture nearer to its style | 85.0% | ≥ 80% |" in text
     assert "on 2 cores." in text
 
 
