@@ -65,9 +65,19 @@ def only_call(answer: BaseMessage) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("request_text", "tool_name", "prompt", "loras"),
     [
-        ("a kitten, 8-bit", "civitai_9001_pocket_animals", "a cat on a white background, pixel art", ["civitai:9011@9111"]),
+        (
+            "a kitten, 8-bit",
+            "civitai_9001_pocket_animals",
+            "a cat on a white background, pixel art",
+            ["civitai:9011@9111"],
+        ),
         ("a cup of coffee on a gray background", "civitai_9002_pocket_food", "coffee on a gray background", []),
-        ("architect's plan of a castle", "civitai_9003_pocket_travel", "a castle on a white background, blueprint", ["civitai:9015@9115"]),
+        (
+            "architect's plan of a castle",
+            "civitai_9003_pocket_travel",
+            "a castle on a white background, blueprint",
+            ["civitai:9015@9115"],
+        ),
         ("a guitar as a neon sign at sunset", "civitai_9004_pocket_objects", "a guitar at sunset, neon",
          ["civitai:9014@9114"]),
         ("a fox on a mint green background, vintage photo", "civitai_9001_pocket_animals",
