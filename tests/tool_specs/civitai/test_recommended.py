@@ -46,7 +46,7 @@ def test_what_cannot_be_drawn_is_not_learned() -> None:
     examples = [example(sampler="DPM adaptive", steps=400, cfg_scale=0.5, width=4096, height=64, clip_skip=12)]
     learned = recommended_of("Pocket", examples)
 
-    assert (learned.sampler, learned.steps.median, learned.cfg_scale.median) == ("DPM++ 2M Karras", 20, 5.0)
+    assert (learned.sampler, learned.steps.median, learned.cfg_scale.median) == ("DPM++ 2M Karras", 20, 3.0)
     assert (learned.width, learned.height, learned.clip_skip) == (64, 64, 1)
 
 

@@ -96,7 +96,7 @@ def test_it_reads_like_a1111(fox: Call) -> None:
     assert to_infotext(fox, names=NAMES, hashes=hashes) == (
         "pixel art, a fox on a blue background <lora:pixel art:0.8>\n"
         "Negative prompt: blurry\n"
-        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5, Seed: 42, Size: 64x64, "
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 3, Seed: 42, Size: 64x64, "
         'Model hash: 0123456789, Model: pocket_animals, Lora hashes: "pixel art: fedcba987654", Version: DiffAgent'
     )
 
@@ -151,7 +151,7 @@ def test_sd_parsers_reads_a_png_with_it(fox: Call) -> None:
     assert info is not None
     (sampler,) = info.samplers
     assert sampler.name == "DPM++ 2M"
-    assert sampler.parameters == {"scheduler": "Karras", "cfg_scale": "5", "seed": "42", "steps": "20"}
+    assert sampler.parameters == {"scheduler": "Karras", "cfg_scale": "3", "seed": "42", "steps": "20"}
     assert sampler.model is not None
     assert (sampler.model.name, sampler.model.hash) == ("pocket_animals", "0123456789")
     assert [prompt.value for prompt in sampler.prompts] == [
