@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,18 @@ def reference(tmp_path: Path) -> ImageReference:
     return store.save(noise, call, infotext="a fox")
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 4 kB: writing fails half-way, as on a full disk."""
+    """No file of this process may grow beyond 4 kB: writing fails half-way, as on a full disk.
+
+    Only around the call that is tested: the test runner's own output may be a longer file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_copy_is_the_same_file_under_a_new_name(reference: ImageReference, tmp_path: Path) -> None:
@@ -47,10 +53,10 @@ def test_a_file_of_someone_elses_is_left_alone(reference: ImageReference, tmp_pa
     assert (tmp_path / "fox.png").read_text() == "mine"
 
 
-def test_a_full_disk_leaves_nothing_behind(reference: ImageReference, tmp_path: Path, small_disk: None) -> None:
+def test_a_full_disk_leaves_nothing_behind(reference: ImageReference, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    with pytest.raises(ArtifactError, match="it is kept as") as raised:
+    with pytest.raises(ArtifactError, match="it is kept as") as raised, small_disk():
         save_picture(reference, folder, "fox")
     assert "\n" not in str(raised.value)
     assert list(folder.iterdir()) == []
