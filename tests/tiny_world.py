@@ -13,20 +13,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from finetune.pocket.kohya import save_embedding, save_kohya_lora
 from finetune.pocket.ldm import save_single_file
 from finetune.pocket.tokenizer import build_tokenizer
+from finetune.pocket.unet import SCHEDULE
 from tool_specs.catalog import Catalog
 from tool_specs.families import family_of
 from tool_specs.spec import ModelFile, Recommended, Spread, ToolSpec
 
-SCHEDULE = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "prediction_type": "epsilon",
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-}
 LORA_LAYERS = (
     "conv_in",
     "conv_out",
@@ -124,7 +115,7 @@ def tiny_pipeline(modules: TinyModules) -> StableDiffusionPipeline:
         vae=modules.vae,
         text_encoder=modules.text_encoder,
         tokenizer=modules.tokenizer,
-        scheduler=DDIMScheduler(**SCHEDULE),
+        scheduler=DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

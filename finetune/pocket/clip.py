@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit, training_device
+from finetune.pocket.loop import fit, sources, training_device
 from finetune.pocket.pool import Pool, worded
 from finetune.pocket.recipe import Stage
 
@@ -82,8 +82,7 @@ def train_clip(
     model.to(device)
 
     def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng((stage.seed, step))
-        torch.manual_seed(stage.seed * 1_000_003 + step)
+        rng, _ = sources(stage, step)
         rows = rng.integers(0, len(keys), stage.batch)
         pictures = pool.batch(rows)
         if robust:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit, training_device
+from finetune.pocket.loop import fit, sources, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Stage
 from finetune.pocket.unet import SCHEDULE, Latents, denoising_loss
@@ -57,8 +56,7 @@ def train_embedding(
     token = TokenVector(encoder.to(device), tokenizer, start_word="green")
 
     def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng((stage.seed, step))
-        generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + step)
+        rng, generator = sources(stage, step)
         number = step % len(unets)
         chosen = latents[number]
         rows = rng.integers(0, len(chosen.scenes), stage.batch)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,11 @@ GRADIENT_CLIP = 1.0
 def training_device() -> torch.device:
     """CUDA where there is any, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def sources(stage: Stage, step: int) -> tuple[np.random.Generator, torch.Generator]:
+    """NumPy's and PyTorch's random sources for one step; PyTorch's is the global one, seeded anew."""
+    return np.random.default_rng((stage.seed, step)), torch.manual_seed(stage.seed * 1_000_003 + step)
 
 
 def learning_rate(step: int, stage: Stage) -> float:

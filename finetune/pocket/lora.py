@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from peft import LoraConfig
 from torch import Tensor
 
-from finetune.pocket.loop import fit, training_device
+from finetune.pocket.loop import fit, sources, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Stage
 from finetune.pocket.unet import CAPTION_DROPOUT, SCHEDULE, Latents, TextStates, denoising_loss
@@ -68,8 +67,7 @@ def train_lora(
     def loss_of(step: int) -> Tensor:
         number = step // STEPS_A_CHECKPOINT % len(unets)
         load(number)
-        rng = np.random.default_rng((stage.seed, step))
-        generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + step)
+        rng, generator = sources(stage, step)
         chosen = latents[number]
         rows = rng.integers(0, len(chosen.scenes), stage.batch)
         captions = ["" if rng.random() < CAPTION_DROPOUT else worded(chosen.scenes[row], rng) for row in rows]

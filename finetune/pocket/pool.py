@@ -51,6 +51,13 @@ def pool_of(subjects: list[str], variants: int, seed: int, style: str | None = N
     return Pool(scenes, np.stack([to_array(render(scene, rng)) for scene in scenes]))
 
 
+def mint_pool(subjects: list[str], seed: int) -> Pool:
+    """Three renders of every subject on the mint background."""
+    rng = np.random.default_rng(seed)
+    scenes = [Scene(subject, "mint") for subject in subjects] * 3
+    return Pool(scenes, np.stack([to_array(render(scene, rng)) for scene in scenes]))
+
+
 def worded(scene: Scene, rng: np.random.Generator) -> str:
     """One of the scene's captions, the style's trigger words before or behind."""
     text = caption(scene.subject, scene.background, int(rng.integers(4)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Recipe:
     unet_channels: tuple[int, ...] = (64, 80, 112)
     vae_channels: tuple[int, ...] = (16, 32, 64)
     text_width: int = 96
-    ema_decay: float = field(default=0.998)
+    ema_decay: float = 0.998
 
 
 FULL = Recipe(

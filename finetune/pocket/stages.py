@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
@@ -18,13 +17,12 @@ from finetune.pocket.clip import new_clip, train_clip
 from finetune.pocket.embedding import train_embedding
 from finetune.pocket.export import export_world
 from finetune.pocket.lora import train_lora
-from finetune.pocket.pool import Pool, mixed_pool, pool_of
+from finetune.pocket.pool import Pool, mint_pool, mixed_pool, pool_of
 from finetune.pocket.recipe import FULL, QUICK, Recipe
-from finetune.pocket.render import render, to_array
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.unet import Latents, TextStates, new_unet, train_unet
 from finetune.pocket.vae import encode, train_decoder, train_vae
-from finetune.pocket.world import SUBJECTS, Scene, all_subjects
+from finetune.pocket.world import SUBJECTS, all_subjects
 
 BASE_VARIANTS = 3
 STYLE_VARIANTS = 2
@@ -103,10 +101,10 @@ def lora(recipe: Recipe, out: Path, style: str) -> None:
 def embedding(recipe: Recipe, out: Path, _: str) -> None:
     """Train the textual-inversion vector for the mint background."""
     work = out / "work"
-    latents = []
-    for number, domain in enumerate(recipe.domains):
-        pool = pool_of(list(SUBJECTS[domain]), 1, recipe.embedding.seed + number, None)  # type: ignore[index]
-        latents.append(_latents(out, _on_mint(pool, recipe.embedding.seed + number)))
+    latents = [
+        _latents(out, mint_pool(list(SUBJECTS[domain]), recipe.embedding.seed + number))  # type: ignore[index]
+        for number, domain in enumerate(recipe.domains)
+    ]
     encoder = CLIPTextModel.from_pretrained(work / "text_encoder")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     vector = train_embedding(_unets(recipe, out), latents, encoder, tokenizer, recipe.embedding, work)
@@ -116,13 +114,6 @@ def embedding(recipe: Recipe, out: Path, _: str) -> None:
 def export(recipe: Recipe, out: Path, _: str) -> None:
     """Write the finished world."""
     export_world(recipe, out / "work", out / "pocket")
-
-
-def _on_mint(pool: Pool, seed: int) -> Pool:
-    """The pool's subjects on the mint background, three renders each."""
-    rng = np.random.default_rng(seed)
-    scenes = [Scene(subject, "mint") for subject in dict.fromkeys(scene.subject for scene in pool.scenes)] * 3
-    return Pool(scenes, np.stack([to_array(render(scene, rng)) for scene in scenes]))
 
 
 def _latents(out: Path, pool: Pool) -> Latents:

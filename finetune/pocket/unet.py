@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from finetune.pocket.loop import fit, training_device
+from finetune.pocket.loop import fit, sources, training_device
 from finetune.pocket.pool import worded
 from finetune.pocket.recipe import Recipe, Stage
 from finetune.pocket.world import Scene
@@ -125,8 +124,7 @@ def train_unet(
     unet.to(training_device(), memory_format=torch.channels_last).train()
 
     def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng((stage.seed, step))
-        generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + step)
+        rng, generator = sources(stage, step)
         rows = rng.integers(0, len(latents.scenes), stage.batch)
         scenes = [latents.scenes[row] for row in rows]
         if anonymous:

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from finetune.pocket.loop import fit, training_device
+from finetune.pocket.loop import fit, sources, training_device
 from finetune.pocket.pool import Pool
 from finetune.pocket.recipe import Recipe, Stage
 
@@ -49,8 +49,7 @@ def train_decoder(recipe: Recipe, vae: AutoencoderKL, pool: Pool, folder: Path) 
         part.requires_grad_(True)
 
     def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng((stage.seed, step))
-        torch.manual_seed(stage.seed * 1_000_003 + step)
+        rng, _ = sources(stage, step)
         rows = rng.integers(0, len(pool.scenes), stage.batch)
         chosen = latents[torch.from_numpy(rows)]
         noisy = (chosen + DECODER_NOISE * torch.randn_like(chosen)) / vae.config.scaling_factor
@@ -100,8 +99,7 @@ def train_vae(recipe: Recipe, pool: Pool, folder: Path) -> AutoencoderKL:
 
     def loss_with(stage: Stage, colour_weight: float) -> Callable[[int], Tensor]:
         def loss_of(step: int) -> Tensor:
-            rng = np.random.default_rng((stage.seed, step))
-            torch.manual_seed(stage.seed * 1_000_003 + step)
+            rng, _ = sources(stage, step)
             pictures = pool.batch(rng.integers(0, len(pool.scenes), stage.batch)).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
                 posterior = vae.encode(pictures).latent_dist
