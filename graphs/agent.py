@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from diffagent_tools.artifacts import ArtifactStore
     from diffagent_tools.backends.protocol import Backend
     from diffagent_tools.rewards.protocol import Reward
-    from tool_specs.catalog import Catalog
+    from tool_specs.catalog import AnyCatalog
     from tool_specs.search.shortlist import Shortlister
 
 DiffAgentGraph = CompiledStateGraph[DiffAgentState, DiffAgentContext, DiffAgentInput, DiffAgentState]
@@ -43,7 +43,7 @@ SHORTLIST_SIZE = 8
 
 def create_diffagent(
     *,
-    catalog: Catalog,
+    catalog: AnyCatalog,
     shortlister: Shortlister,
     backend: Backend,
     reward: Reward,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphs.state import Candidate, Shortlisted
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.search.shortlist import Hit, Shortlist
 
 MAX_NEAREST = 3
@@ -19,7 +19,7 @@ def recorded(shortlist: Shortlist) -> Shortlisted:
     }
 
 
-def restored(request: str, shortlist: Shortlisted, catalog: Catalog) -> Shortlist:
+def restored(request: str, shortlist: Shortlisted, catalog: AnyCatalog) -> Shortlist:
     """The shortlist that was recorded, its specs looked up again.
 
     Raises:
@@ -49,6 +49,6 @@ def candidate(hit: Hit) -> Candidate:
     }
 
 
-def _hit(one: Candidate, catalog: Catalog) -> Hit:
+def _hit(one: Candidate, catalog: AnyCatalog) -> Hit:
     """One recorded candidate with its spec."""
     return Hit(spec=catalog.get(one["id"]), score=one["score"], why=tuple(one["why"]), matched=())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from graphs.state import JsonDict, Options
 from tool_specs.calls import to_call
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError, RequestError
 from tool_specs.families import FAMILIES
@@ -19,7 +19,7 @@ NUMBERS = ("steps", "width", "height")
 MAX_SEED = 2**32
 
 
-def narrowed(found: Shortlist, catalog: Catalog, options: Options) -> Shortlist:
+def narrowed(found: Shortlist, catalog: AnyCatalog, options: Options) -> Shortlist:
     """The shortlist with only the models that can do what the person fixed.
 
     A checkpoint that the person named is the only one left, and counts as fitting: who names a model wants it used.
@@ -51,7 +51,7 @@ def narrowed(found: Shortlist, catalog: Catalog, options: Options) -> Shortlist:
     return replace(found, hits=hits, networks=usable, fits=fits)
 
 
-def check_pins(catalog: Catalog, options: Options) -> None:
+def check_pins(catalog: AnyCatalog, options: Options) -> None:
     """See whether any model of the catalog can do what the person fixed, before any of them is loaded.
 
     Raises:
@@ -63,7 +63,7 @@ def check_pins(catalog: Catalog, options: Options) -> None:
     narrowed(everything, catalog, options)
 
 
-def pinned(arguments: Mapping[str, object], catalog: Catalog, options: Options, n: int) -> JsonDict:
+def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Options, n: int) -> JsonDict:
     """The planner's arguments with what the person fixed put in their place.
 
     Args:
@@ -99,7 +99,7 @@ def _check_rules(found: Shortlist, specs: list[ToolSpec]) -> None:
             raise RequestError(msg)
 
 
-def _fixed_checkpoint(found: Shortlist, catalog: Catalog, name: str) -> Hit:
+def _fixed_checkpoint(found: Shortlist, catalog: AnyCatalog, name: str) -> Hit:
     """The checkpoint that the person named, with retrieval's view of it if it has one."""
     spec = catalog.get(name)
     if not spec.is_checkpoint:
@@ -109,7 +109,7 @@ def _fixed_checkpoint(found: Shortlist, catalog: Catalog, name: str) -> Hit:
     return seen.get(spec.id, Hit(spec=spec, score=0.0, why=("asked for",), matched=()))
 
 
-def _fixed_networks(catalog: Catalog, options: Options) -> list[ToolSpec]:
+def _fixed_networks(catalog: AnyCatalog, options: Options) -> list[ToolSpec]:
     """The networks that the person named, each once."""
     specs = {}
     for lora in options.get("loras", []):

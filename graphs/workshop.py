@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphs.folders import check_writable
 from tool_specs.exceptions import CatalogError
+from tool_specs.home import home_folder
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -31,9 +32,7 @@ class Workshop:
     @cached_property
     def home(self) -> Path:
         """Where pictures and threads are kept; whether it can be written to shows when something is kept."""
-        from diffagent_tools.embeddings import cache_folder
-
-        return cache_folder()
+        return home_folder()
 
     @cached_property
     def catalog(self) -> Catalog:

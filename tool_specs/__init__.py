@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tool_specs.calls import AnyCall, Call, LoraUse, arguments_model, call_model, parse_call, to_call
-    from tool_specs.catalog import Catalog
+    from tool_specs.catalog import AnyCatalog, Catalog
     from tool_specs.civitai.records import specs_of
     from tool_specs.compatibility import Compatibility, compatible
     from tool_specs.exceptions import (
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BackendError,
         CallError,
         CatalogError,
+        CivitaiError,
         ConfigError,
         DiffAgentError,
         DownloadError,
@@ -29,15 +30,20 @@ if TYPE_CHECKING:
     from tool_specs.infotext import Infotext, parse_infotext, to_infotext
     from tool_specs.search.shortlist import Shortlister
     from tool_specs.spec import ToolSpec
+    from tool_specs.store.catalog import StoredCatalog
+    from tool_specs.store.database import CatalogDatabase
 
 _HOMES = {
     "AnyCall": "calls",
+    "AnyCatalog": "catalog",
     "ArtifactError": "exceptions",
     "BackendError": "exceptions",
     "Call": "calls",
     "CallError": "exceptions",
     "Catalog": "catalog",
+    "CatalogDatabase": "store.database",
     "CatalogError": "exceptions",
+    "CivitaiError": "exceptions",
     "Compatibility": "compatibility",
     "ConfigError": "exceptions",
     "DiffAgentError": "exceptions",
@@ -49,6 +55,7 @@ _HOMES = {
     "LoraUse": "calls",
     "RequestError": "exceptions",
     "Shortlister": "search.shortlist",
+    "StoredCatalog": "store.catalog",
     "ToolSpec": "spec",
     "WeightsError": "exceptions",
     "arguments_model": "calls",
@@ -66,12 +73,15 @@ _HOMES = {
 __all__ = [
     "FAMILIES",
     "AnyCall",
+    "AnyCatalog",
     "ArtifactError",
     "BackendError",
     "Call",
     "CallError",
     "Catalog",
+    "CatalogDatabase",
     "CatalogError",
+    "CivitaiError",
     "Compatibility",
     "ConfigError",
     "DiffAgentError",
@@ -82,6 +92,7 @@ __all__ = [
     "LoraUse",
     "RequestError",
     "Shortlister",
+    "StoredCatalog",
     "ToolSpec",
     "WeightsError",
     "arguments_model",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from tool_specs.civitai.records import specs_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.naming import parse_spec_id, parse_tool_name, tool_name
+from tool_specs.nearest import SpecName, nearest
 from tool_specs.pocket import pocket_records
 from tool_specs.spec import ToolSpec
 
@@ -19,7 +20,74 @@ NEAREST = 3
 """Ids that the error for an unknown one names."""
 
 
-class Catalog:
+class AnyCatalog(ABC):
+    """Tool specs by name: in memory (`Catalog`), or on disk (`tool_specs.store.catalog.StoredCatalog`)."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[ToolSpec]: ...
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __contains__(self, spec_id: object) -> bool: ...
+
+    @abstractmethod
+    def specs(self, *, type: str | None = None, family: str | None = None) -> tuple[ToolSpec, ...]:  # noqa: A002
+        """The specs of a model type ("LORA") and a family ("sdxl"), both of any kind where not given."""
+
+    @abstractmethod
+    def _spec(self, spec_id: str) -> ToolSpec | None:
+        """The spec with exactly this id."""
+
+    @abstractmethod
+    def _version(self, model_id: int, version_id: int | None) -> ToolSpec | None:
+        """That version of a model, or its first."""
+
+    @abstractmethod
+    def _names(self) -> Iterator[SpecName]:
+        """What every spec is called."""
+
+    def get(self, name: str) -> ToolSpec:
+        """The spec with an id.
+
+        Args:
+            name: `civitai:9001@9101`, a model id ("9001": its first version), a tool name, or a model page's address.
+
+        Raises:
+            CatalogError: There is none; the message names the nearest ids.
+        """
+        text = name.strip()
+        spec = self._spec(text) or self.by_tool_name(text)
+        if spec is None:
+            try:
+                spec = self._version(*parse_spec_id(text))
+            except CatalogError:
+                spec = None
+        if spec is None:
+            msg = f"the catalog holds no model {_shown(text)}; {self._suggestion(text)}"
+            raise CatalogError(msg)
+        return spec
+
+    def by_tool_name(self, name: str) -> ToolSpec | None:
+        """The spec that a tool name stands for, None if there is none."""
+        try:
+            model_id, version_id = parse_tool_name(name)
+        except CatalogError:
+            return None
+        spec = self._version(model_id, version_id)
+        if spec is None:
+            return None
+        ours = tool_name(spec.type, model_id, spec.version_id, spec.model_name, ambiguous=version_id is not None)
+        return spec if name == ours else None
+
+    def _suggestion(self, text: str) -> str:
+        names = nearest(text, self._names(), NEAREST)
+        listed = ", ".join(f"{name.id} ({name.model_name})" for name in names)
+        return f"the nearest are {listed}" if names else "it is empty"
+
+
+class Catalog(AnyCatalog):
     """Tool specs in memory, in the order given; of one id the first stays.
 
     Args:
@@ -63,56 +131,21 @@ class Catalog:
     def __contains__(self, spec_id: object) -> bool:
         return spec_id in self._specs
 
-    def get(self, name: str) -> ToolSpec:
-        """The spec with an id.
-
-        Args:
-            name: `civitai:9001@9101`, a model id ("9001": its first version), a tool name, or a model page's address.
-
-        Raises:
-            CatalogError: There is none; the message names the nearest ids.
-        """
-        text = name.strip()
-        spec = self._specs.get(text) or self.by_tool_name(text)
-        if spec is None:
-            try:
-                spec = self._version(*parse_spec_id(text))
-            except CatalogError:
-                spec = None
-        if spec is None:
-            msg = f"the catalog holds no model {_shown(text)}; {self._suggestion(text)}"
-            raise CatalogError(msg)
-        return spec
-
-    def by_tool_name(self, name: str) -> ToolSpec | None:
-        """The spec that a tool name stands for, None if there is none."""
-        try:
-            model_id, version_id = parse_tool_name(name)
-        except CatalogError:
-            return None
-        spec = self._version(model_id, version_id)
-        if spec is None:
-            return None
-        ours = tool_name(spec.type, model_id, spec.version_id, spec.model_name, ambiguous=version_id is not None)
-        return spec if name == ours else None
-
     def specs(self, *, type: str | None = None, family: str | None = None) -> tuple[ToolSpec, ...]:  # noqa: A002
-        """The specs of a model type ("LORA") and a family ("sdxl"), both of any kind where not given."""
+        """The specs of a model type and a family, in the order given."""
         return tuple(
             spec for spec in self if (type is None or spec.type == type) and (family is None or spec.family == family)
         )
+
+    def _spec(self, spec_id: str) -> ToolSpec | None:
+        return self._specs.get(spec_id)
 
     def _version(self, model_id: int, version_id: int | None) -> ToolSpec | None:
         versions = self._versions.get(model_id, [])
         return next((spec for spec in versions if version_id in (None, spec.version_id)), None)
 
-    def _suggestion(self, text: str) -> str:
-        if not self._specs:
-            return "it is empty"
-        names = {name: spec for spec in self for name in (spec.id, str(spec.model_id), spec.tool_name, spec.model_name)}
-        close = difflib.get_close_matches(text[:100], names, n=2 * NEAREST, cutoff=0.0)
-        ids = list(dict.fromkeys(f"{names[name].id} ({names[name].model_name})" for name in close))[:NEAREST]
-        return f"the nearest are {', '.join(ids)}"
+    def _names(self) -> Iterator[SpecName]:
+        return (SpecName(one.id, one.model_id, one.version_id, one.type, one.model_name) for one in self)
 
 
 def _shown(text: str) -> str:

@@ -1,7 +1,8 @@
 """Every error of the project. Each message says what is wrong, where, and what to do about it.
 
 The type says who must act: the user (`ConfigError`, `RequestError`, `CatalogError`), the planner, which may try again
-(`CallError`), or whoever runs the machine (`BackendError`, `WeightsError`, `ArtifactError`).
+(`CallError`), or whoever runs the machine (`BackendError`, `WeightsError`, `ArtifactError`). `CivitaiError` says itself
+whether waiting helps.
 """
 
 from __future__ import annotations
@@ -37,6 +38,24 @@ class WeightsError(BackendError):
 
 class DownloadError(DiffAgentError):
     """A file could not be fetched or did not match its size or hash."""
+
+
+class CivitaiError(DiffAgentError):
+    """Civitai could not be reached, refused, or gave something that is no answer.
+
+    Attributes:
+        status: HTTP status of the answer; None where there was none.
+        transient: Whether the same request may well succeed later.
+        wait: Seconds that the server asked to wait; None where it did not say.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, transient: bool = False, wait: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.transient = transient
+        self.wait = wait
 
 
 class ArtifactError(DiffAgentError):

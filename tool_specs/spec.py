@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tool_specs.naming import tool_name
+from tool_specs.naming import FIRST_LOCAL_ID, tool_name
 
 CHECKPOINT_TYPES = frozenset({"Checkpoint"})
 NETWORK_TYPES = frozenset({"LORA", "LoCon", "DoRA", "TextualInversion"})
 """Model types that change what a checkpoint draws and that a call can name."""
+
+GONE = frozenset({"Archived", "Deleted", "TakenDown"})
+"""Availabilities of a model whose files cannot be had any more; it is kept to find substitutes for it."""
 
 
 def weights_roles(model_type: str) -> frozenset[str]:
@@ -180,7 +183,7 @@ class ToolSpec(Record):
     """
 
     id: str
-    """`civitai:MODEL@VERSION`."""
+    """`civitai:MODEL@VERSION`, or `local:N@N` for a file that only this machine has."""
     model_id: int
     version_id: int
     model_name: Label
@@ -202,6 +205,7 @@ class ToolSpec(Record):
     content_rating: ContentRating = "safe"
     stats: Stats = Stats()
     availability: Label = "Public"
+    """Public, EarlyAccess, …, as Civitai spells it; one of `GONE` for a model that is no more."""
     creator: Label | None = None
     recommended: Recommended
     examples: tuple[Example, ...] = ()
@@ -221,6 +225,11 @@ class ToolSpec(Record):
     def is_network(self) -> bool:
         """Whether it loads into a checkpoint and a call can name it."""
         return self.type in NETWORK_TYPES
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine has it: it was made from a weights file, not from a record."""
+        return self.model_id >= FIRST_LOCAL_ID
 
     @property
     def primary_file(self) -> ModelFile | None:

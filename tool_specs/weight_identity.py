@@ -48,6 +48,7 @@ _ARCHITECTURE_OF_LABEL: Final = (
 """What trainers write into `ss_base_model_version` and `modelspec.architecture`, first match wins."""
 
 _LORA_PART = re.compile(r"\.(lora_(?:down|up|A|B)\b|hada_w\d|lokr_w\d|dora_scale|oft_blocks|lora\.(?:down|up)\b)")
+_CONTROL_PREFIX = ("control_model.", "controlnet_", "control_net.")
 _LORA_PREFIX = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
 _CROSS_KEY = re.compile(r"attn2[._]to_[kv]\b|attn2_to_[kv]\.")
 _INPUT_FACTORS = ("to_k.weight", "to_v.weight", "down.weight", "lora_A.weight", "hada_w1_b")
@@ -68,6 +69,9 @@ def identify_tensors(shapes: Shapes, metadata: Mapping[str, str]) -> WeightsIden
 
 
 def _kind(shapes: Shapes) -> Kind:
+    if any(name.startswith(_CONTROL_PREFIX) for name in shapes):
+        # A control network holds a copy of half a backbone, but draws nothing by itself.
+        return "unknown"
     if any(name.startswith(_LORA_PREFIX) or _LORA_PART.search(name) for name in shapes):
         return "lora"
     if any(_is_backbone(name) for name in shapes):

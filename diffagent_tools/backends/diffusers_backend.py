@@ -23,7 +23,7 @@ from tool_specs.spec import ToolSpec
 if TYPE_CHECKING:
     import torch
 
-    from tool_specs.catalog import Catalog
+    from tool_specs.catalog import AnyCatalog
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class DiffusersBackend:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: AnyCatalog,
         *,
         device: str = "auto",
         files: Callable[[ToolSpec], Path] = shipped_file,

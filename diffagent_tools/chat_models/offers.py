@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.search.shortlist import Shortlist
 from tool_specs.spec import ToolSpec
 
@@ -27,7 +27,7 @@ class Offer:
     networks: frozenset[str]
 
 
-def offers_in(tools: Sequence[Mapping[str, object]], catalog: Catalog, shortlist: Shortlist) -> list[Offer]:
+def offers_in(tools: Sequence[Mapping[str, object]], catalog: AnyCatalog, shortlist: Shortlist) -> list[Offer]:
     """Read OpenAI tool descriptions, in order; tools that are no model of the catalog are left out.
 
     A name without a version stands for the version on the shortlist, else for the catalog's first.

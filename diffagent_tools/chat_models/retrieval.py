@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 from diffagent_tools.chat_models.attempts import PastAttempt, attempts_in, next_try
 from diffagent_tools.chat_models.offers import Offer, offers_in
 from diffagent_tools.chat_models.writing import write_arguments
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import RequestError
 from tool_specs.families import FAMILIES
 from tool_specs.search.shortlist import Hit, Shortlist, Shortlister
@@ -43,7 +43,7 @@ class RetrievalChatModel(BaseChatModel):
     ```
     """
 
-    catalog: Catalog = Field(exclude=True, repr=False)
+    catalog: AnyCatalog = Field(exclude=True, repr=False)
     """Where tool names are looked up."""
     shortlister: Shortlister = Field(exclude=True, repr=False)
     """Ranks the tools."""

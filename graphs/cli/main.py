@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -18,6 +19,8 @@ COMMANDS = {
     "pick": "Choose the model and write the call, but draw nothing.",
     "search": "Find models that could draw something.",
     "show": "Show everything known about one model.",
+    "import": "Fill the catalog from dumps, side files and the weights on your disk.",
+    "sync": "Bring the catalog in step with Civitai.",
 }
 
 
@@ -30,7 +33,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """One command by name."""
-        return import_module(f"graphs.cli.{cmd_name}").command if cmd_name in COMMANDS else None
+        # A module cannot be called by a word of Python's: `import` lives in import_.
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        return import_module(f"graphs.cli.{module}").command if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands with their summaries, without importing them."""
@@ -52,14 +57,16 @@ def diffagent() -> None:
       diffagent pick "a castle at sunset, watercolor"
       diffagent search "vehicles"
       diffagent show civitai:9001@9101
+      diffagent sync --base-model "SD 1.5" --min-downloads 1000
+      diffagent import ~/ComfyUI/models
 
     \b
     Exit codes:
       0  drawn (or found, or shown)
       2  bad usage: the request, an option or the setup
       3  nothing fits: no model here can draw it
-      4  drawing failed: the backend, the weights or the disk
-      130  interrupted; run the same thread again to go on
+      4  drawing failed: the backend, the weights or the disk; or Civitai did not answer
+      130  interrupted; run the same thread (or sync) again to go on
 
     Pictures and threads are kept in DIFFAGENT_HOME (default: ~/.cache/diffagent).
     """  # noqa: D301 - the \b is click's mark for lines to keep

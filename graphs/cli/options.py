@@ -37,7 +37,7 @@ class LoraType(click.ParamType):
         if isinstance(value, tuple):
             return value
         network, colon, weight = str(value).strip().rpartition(":")
-        if not colon or network == "civitai":
+        if not colon or network in ("civitai", "local"):
             return str(value).strip(), None
         try:
             return network, float(weight)

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from graphs.context import stop_if_cancelled
 from graphs.state import DiffAgentState, JsonDict, Proposal, not_drawn, proposed
 from tool_specs.calls import to_call
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 
 
@@ -45,7 +45,7 @@ class Question(TypedDict):
 class ApproveNode:
     """Asks a person before each picture of a request that wants it. That needs a checkpointer, here or in a parent."""
 
-    def __init__(self, catalog: Catalog, *, always: bool) -> None:
+    def __init__(self, catalog: AnyCatalog, *, always: bool) -> None:
         """Edits are checked against the specs of this catalog; `always` asks whatever the request's options say."""
         self._catalog = catalog
         self._always = always

@@ -21,7 +21,7 @@ from graphs.faults import is_models_fault, worth_another_try
 from graphs.offer import restored
 from graphs.state import DiffAgentState, Drawn, ImageReference, JsonDict, not_drawn, proposed
 from graphs.watched_backend import WatchedBackend
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 
 
 class GenerateNode:
@@ -31,7 +31,7 @@ class GenerateNode:
     drawing, around a backend that reports to this node. That costs milliseconds beside a drawing of seconds.
     """
 
-    def __init__(self, catalog: Catalog, backend: Backend, store: ArtifactStore) -> None:
+    def __init__(self, catalog: AnyCatalog, backend: Backend, store: ArtifactStore) -> None:
         """Draw with `backend`, keep pictures in `store`."""
         self._catalog = catalog
         self._backend = backend

@@ -19,7 +19,7 @@ from graphs.offer import restored
 from graphs.pins import pinned
 from graphs.state import DiffAgentState, JsonDict, Proposal
 from tool_specs.calls import to_call
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 from tool_specs.spec import ToolSpec
 
@@ -35,7 +35,7 @@ GUIDE = (
 class SelectNode:
     """Binds one tool per shortlisted model, asks the planner, and turns its answer into a proposal."""
 
-    def __init__(self, catalog: Catalog, planner: BaseChatModel, backend: Backend, store: ArtifactStore) -> None:
+    def __init__(self, catalog: AnyCatalog, planner: BaseChatModel, backend: Backend, store: ArtifactStore) -> None:
         """Any chat model with `bind_tools` can be the planner; backend and store belong to the tools it is shown."""
         self._catalog = catalog
         self._planner = planner

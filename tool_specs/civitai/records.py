@@ -19,7 +19,7 @@ from tool_specs.civitai.values import flag_of, integer_of, mapping_of, number_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.families import family_of
 from tool_specs.naming import spec_id
-from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, Example, ModelFile, Stats, ToolSpec, weights_roles
+from tool_specs.spec import CHECKPOINT_TYPES, GONE, NETWORK_TYPES, Example, ModelFile, Stats, ToolSpec
 from tool_specs.validation import one_line
 
 RUNNABLE_TYPES: Final = CHECKPOINT_TYPES | NETWORK_TYPES | {"VAE"}
@@ -64,7 +64,7 @@ def specs_of(record: Mapping[str, object]) -> RecordReading:
     model_id = integer_of(record.get("id"), least=1, most=_MAX_ID)
     where = f"model {model_id if model_id is not None else text_of(record.get('id')) or '(no id)'}"
     versions = sequence_of(record.get("modelVersions"))
-    reason = _reason_against_record(record, model_id)
+    reason = "it has no valid id" if model_id is None else reason_against(record)
     if reason or model_id is None or not versions:
         places = [f"{where}, {_version_label(mapping_of(version))}" for version in versions] or [where]
         return RecordReading((), tuple(SetAside(reason or "it has no versions", place) for place in places))
@@ -75,8 +75,12 @@ def specs_of(record: Mapping[str, object]) -> RecordReading:
     for entry in versions:
         version = mapping_of(entry)
         place = f"{where}, {_version_label(version)}"
+        version_id = integer_of(version.get("id"), least=1, most=_MAX_ID)
+        if version_id is None:
+            set_aside.append(SetAside("it has no valid id", place))
+            continue
         try:
-            spec = _spec(record, version, model_id)
+            spec = version_spec(record, version, model_id=model_id, version_id=version_id)
         except CatalogError as error:
             set_aside.append(SetAside(str(error), place))
         except ValidationError as error:
@@ -90,14 +94,11 @@ def specs_of(record: Mapping[str, object]) -> RecordReading:
     return RecordReading(tuple(specs), tuple(set_aside))
 
 
-def _reason_against_record(record: Mapping[str, object], model_id: int | None) -> str:
-    """Why no version of a model can be a spec; empty when nothing speaks against it."""
+def reason_against(record: Mapping[str, object]) -> str:
+    """Why no version of a model may be a spec; empty when nothing speaks against it."""
     model_type = text_of(record.get("type"))
-    mode = text_of(record.get("mode"))
     reasons = {
-        "it has no valid id": model_id is None,
         f"its type {model_type!r} is not one that draws": model_type not in RUNNABLE_TYPES,
-        f"it is {mode}: its files cannot be had": mode in ("Archived", "TakenDown"),
         "it shows a real person": flag_of(record.get("poi")),
         "it is flagged as showing a minor": flag_of(record.get("minor")),
     }
@@ -108,11 +109,21 @@ def _version_label(version: Mapping[str, object]) -> str:
     return f"version {text_of(version.get('id'), 40) or '(no id)'}"
 
 
-def _spec(record: Mapping[str, object], version: Mapping[str, object], model_id: int) -> ToolSpec:
-    version_id = integer_of(version.get("id"), least=1, most=_MAX_ID)
-    if version_id is None:
-        msg = "it has no valid id"
-        raise CatalogError(msg)
+def version_spec(
+    record: Mapping[str, object], version: Mapping[str, object], *, model_id: int, version_id: int
+) -> ToolSpec:
+    """The spec of one version.
+
+    Args:
+        record: The model object.
+        version: One entry of its `modelVersions`.
+        model_id: The model's id.
+        version_id: The version's id.
+
+    Raises:
+        CatalogError: The version does not draw from text.
+        pydantic.ValidationError: One of its fields is beyond what a spec may hold.
+    """
     model_type = text_of(record.get("type"))
     base_model = text_of(version.get("baseModel")) or "Other"
     base_model_type = text_of(version.get("baseModelType")) or "Standard"
@@ -120,10 +131,6 @@ def _spec(record: Mapping[str, object], version: Mapping[str, object], model_id:
         msg = f"its base model type {base_model_type!r} does not draw from text"
         raise CatalogError(msg)
     files = files_of(version)
-    if not any(file.type in weights_roles(model_type) for file in files):
-        msg = "it has no weights file that passed the scans"
-        raise CatalogError(msg)
-
     model_name = text_of(record.get("name")) or f"model {model_id}"
     version_name = text_of(version.get("name"))
     tags = _tags(record.get("tags"))
@@ -146,11 +153,19 @@ def _spec(record: Mapping[str, object], version: Mapping[str, object], model_id:
         license=license_of(record, base_model),
         content_rating=content_rating(record, version, [model_name, version_name, *tags, *words]),
         stats=_stats(mapping_of(record.get("stats")), mapping_of(version.get("stats"))),
-        availability=text_of(version.get("availability") or record.get("availability")) or "Public",
+        availability=_availability(record, version),
         creator=text_of(mapping_of(record.get("creator")).get("username")) or None,
         recommended=recommended_of(base_model, examples, model_type=model_type, names=[file.stem for file in files]),
         examples=shown,
     )
+
+
+def _availability(record: Mapping[str, object], version: Mapping[str, object]) -> str:
+    """The mode of a model that is gone, else how the version is offered."""
+    mode = text_of(record.get("mode"))
+    if mode in GONE:
+        return mode
+    return text_of(version.get("availability") or record.get("availability")) or "Public"
 
 
 def _description(model: object, version: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tool_specs.families import FAMILIES
-from tool_specs.spec import ContentRating, ToolSpec
+from tool_specs.spec import GONE, ContentRating, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ _OBJECTIONS: tuple[tuple[Callable[[ToolSpec, Rules], bool], str], ...] = (
     (lambda spec, _: not (spec.is_checkpoint or spec.is_network), "a {spec.type} draws nothing by itself"),
     (lambda spec, _: not FAMILIES[spec.family].drawable, "its base model {spec.base_model!r} cannot be drawn here"),
     (lambda spec, rules: spec.content_rating not in rules.ratings, "its content is rated {spec.content_rating}"),
+    (
+        lambda spec, rules: spec.availability in GONE.difference(rules.availabilities),
+        "its files cannot be had any more ({spec.availability})",
+    ),
     (lambda spec, rules: spec.availability not in rules.availabilities, "its availability is {spec.availability}"),
     (lambda spec, _: spec.primary_file is None, "it has no weights file"),
     (

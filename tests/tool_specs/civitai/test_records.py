@@ -14,6 +14,7 @@ from tool_specs.calls import arguments_model, to_call
 from tool_specs.civitai import RecordReading, specs_of
 from tool_specs.families import FAMILIES
 from tool_specs.infotext import parse_infotext, spec_hashes, spec_names, to_infotext
+from tool_specs.search.rules import Rules
 from tool_specs.spec import ToolSpec
 
 SHA256 = "5B75B0F944F09ED1C28A76D5FEACBBDA55C5EDD6BD388FACD5B9C723E1546814"
@@ -112,22 +113,41 @@ def test_its_file() -> None:
         (changed(id=-1), "no valid id"),
         (changed(type="Poses"), "'Poses' is not one that draws"),
         (changed(type=None), "'' is not one that draws"),
-        (changed(mode="Archived"), "Archived"),
-        (changed(mode="TakenDown"), "TakenDown"),
         (changed(poi=True), "a real person"),
         (changed(minor="true"), "a minor"),
         (changed(modelVersions=[]), "no versions"),
         (changed(modelVersions=None), "no versions"),
         (with_version(id=None), "no valid id"),
-        (with_version(files=[]), "no weights file"),
-        (with_version(files=None), "no weights file"),
-        (with_version(files=[{"name": "a.ckpt", "type": "Model", "pickleScanResult": "Danger"}]), "passed the scans"),
-        (with_version(files=[{"name": "v.safetensors", "type": "VAE"}]), "no weights file"),
+        (with_version(id=2**31), "no valid id"),
+        (changed(id=2**31), "no valid id"),
+        (changed(mode="TakenDown", poi=True), "a real person"),
         (with_version(baseModelType="Inpainting"), "does not draw from text"),
     ],
 )
 def test_what_becomes_no_spec_says_why(record: dict[str, object], said: str) -> None:
     assert said in reason(specs_of(record))
+
+
+@pytest.mark.parametrize("mode", ["Archived", "TakenDown"])
+def test_a_model_that_is_gone_is_kept_to_find_substitutes(mode: str) -> None:
+    spec = only(specs_of(changed(mode=mode)))
+    assert (spec.availability, spec.description) == (mode, "Draws animals.\nThe first.")
+    assert mode in Rules().reason_against(spec)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        None,
+        [{"name": "a.ckpt", "type": "Model", "pickleScanResult": "Danger"}],
+        [{"name": "v.safetensors", "type": "VAE"}],
+    ],
+)
+def test_a_version_without_weights_is_kept_but_not_offered(files: object) -> None:
+    spec = only(specs_of(with_version(files=files)))
+    assert spec.primary_file is None
+    assert Rules().reason_against(spec) == "it has no weights file"
 
 
 def test_a_version_twice_is_set_aside_once() -> None:

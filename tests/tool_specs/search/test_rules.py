@@ -17,6 +17,8 @@ PENDING = SAFE.model_copy(update={"scan": "Danger"})
         ({"files": (SAFE,)}, ""),
         ({"files": (SAFE,), "content_rating": "explicit"}, "its content is rated explicit"),
         ({"files": (SAFE,), "availability": "EarlyAccess"}, "its availability is EarlyAccess"),
+        ({"files": (SAFE,), "availability": "Archived"}, "its files cannot be had any more (Archived)"),
+        ({"files": (), "availability": "TakenDown"}, "its files cannot be had any more (TakenDown)"),
         ({"files": (PICKLE,)}, "its weights are no scanned safetensors file"),
         ({"files": (PENDING,)}, "its weights are no scanned safetensors file"),
         ({"files": ()}, "it has no weights file"),
