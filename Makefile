@@ -9,7 +9,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench pocket-train pocket-report clean
+.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog pocket-train pocket-report clean
 
 setup: $(READY)
 
@@ -42,8 +42,14 @@ format: setup
 type: setup
 	$(BIN)/mypy
 
-bench: setup
+bench: bench-drawing bench-catalog
+
+bench-drawing: setup
 	$(BIN)/python -m diffagent_tools.benchmarks
+
+bench-catalog: setup
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench
+	$(BIN)/python -m diffagent_tools.benchmarks.catalog
 
 pocket-train: setup
 	$(BIN)/python -m finetune.pocket.train --out pocket-training --install

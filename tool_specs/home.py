@@ -6,12 +6,23 @@ import os
 from pathlib import Path
 from typing import Final
 
+from tool_specs.exceptions import ConfigError
+
 HOME_VARIABLE: Final = "DIFFAGENT_HOME"
 
 
 def home_folder() -> Path:
-    """The folder for all that this project keeps: `DIFFAGENT_HOME`, else `~/.cache/diffagent`."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/diffagent").expanduser()
+    """The folder for all that this project keeps: `DIFFAGENT_HOME`, else `~/.cache/diffagent`.
+
+    Raises:
+        ConfigError: It begins with the home folder of a person who has none.
+    """
+    given = os.environ.get(HOME_VARIABLE) or "~/.cache/diffagent"
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        msg = f"there is no home folder for {given!r}; set {HOME_VARIABLE} to a folder of yours"
+        raise ConfigError(msg) from error
 
 
 def catalog_folder() -> Path:

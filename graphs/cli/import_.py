@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 
 MOST_REASONS = 10
 """Reasons that are told; the others are in the catalog and in --json."""
+
+COLUMNS: dict[str, Callable[[PathSummary], int]] = {
+    "read": lambda one: one.read,
+    "stored": lambda one: one.stored,
+    "added": lambda one: one.counts.added,
+    "changed": lambda one: one.counts.changed,
+    "unchanged": lambda one: one.counts.unchanged,
+    "linked": lambda one: one.linked,
+    "set aside": lambda one: one.set_aside,
+    "ignored files": lambda one: one.ignored,
+    "gone": lambda one: one.forgotten,
+}
+ALWAYS = frozenset({"read", "stored", "set aside"})
+"""Columns that are there even where all is 0; with all of them, a narrow terminal has no room for the path."""
 
 PATHS = click.Path(exists=True, path_type=Path)
 
@@ -68,6 +83,8 @@ def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, 
             with ImportProgress(console(stderr=True)) as progress:
                 summary = import_paths(database, paths, evidence=evidence, client=client, on_step=progress.show)
         except KeyboardInterrupt:
+            if as_json:
+                raise
             click.echo("diffagent: interrupted; what was stored stays, the same command goes on", err=True)
             return INTERRUPTED
         place = str(database.path)
@@ -130,17 +147,14 @@ def _table(summary: ImportSummary, whole: PathSummary) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
+    columns = {title: figure for title, figure in COLUMNS.items() if title in ALWAYS or figure(whole)}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
-    columns = ("read", "stored", "added", "changed", "unchanged", "linked", "set aside", "ignored files", "gone")
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("path", overflow="fold")
+    table.add_column("path", overflow="fold", min_width=20)
     rows = [("models", one) for one in summary.paths] + [("evidence", one) for one in summary.evidence]
     for what, one in [*rows, ("total", whole)]:
-        counts = one.counts
-        figures = (one.read, one.stored, counts.added, counts.changed, counts.unchanged, one.linked, one.set_aside,
-                   one.ignored, one.forgotten)  # fmt: skip
         path = "" if one is whole else escape(one.path)
-        table.add_row(what, *(f"{figure:,}" for figure in figures), path)
+        table.add_row(what, *(f"{figure(one):,}" for figure in columns.values()), path)
     return table

@@ -41,7 +41,7 @@ class Page:
 
 
 class CivitaiClient:
-    """Asks Civitai. Use it as an async context manager, within one event loop.
+    """Asks Civitai. Use it as an async context manager, as often as you like, in any event loop.
 
     Every method raises `CivitaiError` where Civitai cannot be reached, refuses, or gives no data, after as many
     attempts as make sense, and `transient` of the error says whether it may work later.

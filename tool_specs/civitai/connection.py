@@ -41,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Connection:
-    """Asks one host for JSON. Use it as an async context manager."""
+    """Asks one host for JSON. Use it as an async context manager, as often as you like, in any event loop."""
 
     def __init__(
         self,
@@ -63,8 +63,7 @@ class Connection:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._on_wait = on_wait
-        self._places = asyncio.Semaphore(concurrency)
-        self._turn = asyncio.Lock()
+        self._concurrency = concurrency
         self._next_start = 0.0
         self._backoff = wait_exponential(backoff, max=backoff * _LONGEST_BACKOFF) + wait_random(0, backoff)
         self._retrying = AsyncRetrying(
@@ -74,11 +73,6 @@ class Connection:
             before_sleep=self._hold,
             reraise=True,
         )
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": f"diffagent-tools/{_release()}", "Accept": "application/json"},
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10), read=min(timeout, 60)),
-            follow_redirects=False,
-        )
 
     @property
     def address(self) -> str:
@@ -86,6 +80,14 @@ class Connection:
         return str(self._base)
 
     async def __aenter__(self) -> Self:
+        # All of these belong to one event loop, and a closed client cannot be opened again.
+        self._places = asyncio.Semaphore(self._concurrency)
+        self._turn = asyncio.Lock()
+        self._client = httpx.AsyncClient(
+            headers={"User-Agent": f"diffagent-tools/{_release()}", "Accept": "application/json"},
+            timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 10), read=min(self._timeout, 60)),
+            follow_redirects=False,
+        )
         await self._client.__aenter__()
         return self
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Period = Literal["Day", "Week", "Month", "Year", "AllTime"]
-Sort = Literal["Newest", "Most Downloaded", "Highest Rated"]
 
 MAX_LIMIT: Final = 100
 """Most models on a page."""
@@ -14,13 +13,12 @@ MAX_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQuery:
-    """Which models to list.
+    """Which models to list, those with the newest version first.
 
     Attributes:
         types: Model types; empty for all.
         base_models: Base models; empty for all.
         period: How long ago the newest version may have been published.
-        sort: Order; by newest version first.
         nsfw: Whether to list models without a picture that is safe for all.
         limit: Models on a page.
     """
@@ -28,7 +26,6 @@ class ModelQuery:
     types: tuple[str, ...] = ()
     base_models: tuple[str, ...] = ()
     period: Period = "AllTime"
-    sort: Sort = "Newest"
     nsfw: bool = False
     limit: int = MAX_LIMIT
 
@@ -37,7 +34,7 @@ class ModelQuery:
 
         The server knows no lists with commas, and takes the text "false" for true in most flags: those are left out.
         """
-        pairs = [("limit", str(self.limit)), ("sort", self.sort), ("period", self.period)]
+        pairs = [("limit", str(self.limit)), ("sort", "Newest"), ("period", self.period)]
         pairs += [("types", one) for one in self.types]
         pairs += [("baseModels", one) for one in self.base_models]
         pairs += [("nsfw", "true")] if self.nsfw else []

@@ -33,6 +33,8 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _BOM: Final = b"\xef\xbb\xbf"
 _JSON_START: Final = re.compile(rb"\s*[\[{]")
+_EMPTY: Final = re.compile(rb"\A\s*(?:(?:\{\s*\}|\[\s*\])\s*)*+")
+"""Empty values at the beginning, which show nothing of the layout."""
 _OPENING: Final = re.compile(r"\s*:\s*\[")
 _BETWEEN: Final = re.compile(r"[\s,]*")
 _SCALAR: Final = re.compile(r'[^\s,"{}\[\]]+')
@@ -105,7 +107,7 @@ def _unpacked(raw: BufferedReader) -> BufferedReader:
 
 def _values(file: BufferedReader) -> Iterator[Entry]:
     """An array or page where the file begins like one, objects where a line only begins one, else lines."""
-    head = file.peek(_BLOCK).removeprefix(_BOM).lstrip()
+    head = _EMPTY.sub(b"", file.peek(_BLOCK).removeprefix(_BOM), count=1)
     first, end, _ = head.partition(b"\n")
     begins_more = end and first.rstrip().endswith((b"{", b"[", b","))
     return _elements(file) if begins_more or _list_start(head.decode("utf-8", "replace"), 0) else _lines(file)

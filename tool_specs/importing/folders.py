@@ -12,6 +12,7 @@ from typing import Final
 from tool_specs.civitai.records import SetAside
 from tool_specs.exceptions import ConfigError
 from tool_specs.importing.documents import holds_json
+from tool_specs.prompts import clean_text
 
 WEIGHTS: Final = frozenset({".safetensors", ".sft"})
 PICKLES: Final = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
@@ -106,5 +107,13 @@ def _set_aside(file: Path, reason: str, contents: Contents) -> None:
 
 
 def shown_path(path: Path) -> str:
-    """A path as text: bytes that are none are written as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as a line of text: bytes that are none are written as escapes, control characters are left out."""
+    return clean_text(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", " ")
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes; 0 where it cannot be told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

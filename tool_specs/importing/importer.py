@@ -13,7 +13,7 @@ from tool_specs.civitai.records import SetAside, reason_against, specs_of
 from tool_specs.civitai.values import mapping_of, sequence_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.importing.documents import Entry, entries
-from tool_specs.importing.folders import Contents, contents_of, shown_path
+from tool_specs.importing.folders import Contents, contents_of, shown_path, size_of
 from tool_specs.importing.intake import Intake
 from tool_specs.importing.library import Library, OnStep, SideFiles
 from tool_specs.importing.pairs import evidence_of
@@ -23,7 +23,7 @@ from tool_specs.store.database import CatalogDatabase
 
 _FOREIGN: Final = "it describes no model"
 _STRANGE: Final = 1000
-"""Values without a known shape after which the rest of a file is not read, when not one had a known shape."""
+"""Values without a known shape after which the rest of a file is not read, unless it is a damaged one of ours."""
 _MEANT: Final = frozenset({".json", ".jsonl", ".ndjson", ".info"})
 """Part of the name of a file that was meant to hold JSON, so that damage to it is worth telling."""
 
@@ -63,6 +63,9 @@ def import_paths(
     """
     contents = [contents_of(path) for path in paths]
     pairs = [contents_of(path) for path in evidence]
+    with database.transaction() as writing:
+        for one in (*contents, *pairs):
+            writing.forget_set_aside(shown_path(one.root))
     return ImportSummary(
         tuple(_import_path(database, one, client, on_step) for one in contents),
         tuple(_import_evidence(database, one, on_step) for one in pairs),
@@ -74,7 +77,8 @@ def _import_path(
 ) -> PathSummary:
     summary = PathSummary(shown_path(contents.root), ignored=contents.ignored)
     intake = Intake(database, summary)
-    intake.set_aside(contents.refused, source=summary.path)
+    for one in contents.refused:
+        intake.refuse(one.where, one.reason)
     sides = SideFiles()
     for path, on_bytes in _told(contents.documents, on_step):
         if not _import_document(path, intake, sides, on_bytes):
@@ -105,12 +109,20 @@ def _import_document(path: Path, intake: Intake, sides: SideFiles, on_bytes: Cal
         if (hints := hints_of(entry.value)) is not None:
             sides.hints[path.with_suffix("")] = hints
         if len(strange) >= _STRANGE:
-            return False
-    damaged = bool(strange) and all(aside.reason != _FOREIGN for aside in strange)
-    if not recognised and damaged and _MEANT.intersection(path.suffixes):
+            if not _is_damaged(strange, path):
+                return False
+            intake.set_aside(strange, source=source)
+            recognised = True
+    if not recognised and _is_damaged(strange, path):
         intake.set_aside(strange, source=source)
         return True
     return recognised
+
+
+def _is_damaged(strange: list[SetAside], path: Path) -> bool:
+    """Whether a file was meant to hold JSON and holds none that can be read."""
+    unread = bool(strange) and all(aside.reason != _FOREIGN for aside in strange)
+    return unread and bool(_MEANT.intersection(path.suffixes))
 
 
 def _take_record(found: ModelRecord, entry: Entry, source: str, intake: Intake, sides: SideFiles) -> None:
@@ -130,7 +142,8 @@ def _hashes(record: JsonObject) -> set[str]:
 def _import_evidence(database: CatalogDatabase, contents: Contents, on_step: OnStep | None) -> PathSummary:
     summary = PathSummary(shown_path(contents.root), ignored=contents.ignored + len(contents.weights))
     intake = Intake(database, summary)
-    intake.set_aside(contents.refused, source=summary.path)
+    for one in contents.refused:
+        intake.refuse(one.where, one.reason)
     for path, on_bytes in _told(contents.documents, on_step):
         for entry in entries(path, on_bytes=on_bytes):
             try:
@@ -145,14 +158,14 @@ def _import_evidence(database: CatalogDatabase, contents: Contents, on_step: OnS
 
 def _told(paths: Iterable[Path], on_step: OnStep | None) -> Iterable[tuple[Path, Callable[[int], None]]]:
     """Each file, with what tells how far the reading of all of them has come."""
-    sized = [(path, path.stat().st_size) for path in paths]
+    sized = [(path, size_of(path)) for path in paths]
     end, done = sum(size for _, size in sized), 0
     for path, size in sized:
         start = done
 
         def tell(read: int, path: Path = path, start: int = start) -> None:
             if on_step is not None:
-                on_step(path.name, start + read, end)
+                on_step(shown_path(Path(path.name)), start + read, end)
 
         yield path, tell
         done += size

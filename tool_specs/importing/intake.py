@@ -62,6 +62,10 @@ class Intake:
             self._set_aside.append((source, item))
         self._store_when_full()
 
+    def refuse(self, file: str, reason: str) -> None:
+        """A whole file, or a folder, that was set aside."""
+        self.set_aside([SetAside(reason, "file")], source=file)
+
     def store(self) -> None:
         """Store what has been collected."""
         with self._database.transaction() as writing:

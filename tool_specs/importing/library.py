@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tool_specs.civitai.client import CivitaiClient
-from tool_specs.civitai.records import SetAside
 from tool_specs.exceptions import CatalogError, WeightsError
-from tool_specs.importing.folders import Contents, shown_path
+from tool_specs.importing.folders import Contents, shown_path, size_of
 from tool_specs.importing.intake import Intake
 from tool_specs.importing.local_specs import local_spec
 from tool_specs.importing.looking_up import look_up
@@ -76,8 +75,7 @@ class Library:
 
     def take(self, intake: Intake, summary: PathSummary) -> None:
         """Read every file, and forget those that are gone."""
-        root = shown_path(self._contents.root)
-        self._hash_all(intake, root)
+        self._hash_all(intake)
         known = self._known_specs()
         refused = dict(self._sides.refused)
         missing = {file.sha256 for file in self._read.values()} - known.keys() - refused.keys()
@@ -89,13 +87,13 @@ class Library:
                 with self._database.transaction() as writing:
                     writing.put_specs([spec], origin=origin)
             known |= {sha256: spec.id for sha256, (_, spec) in findings.specs.items()}
-        self._link(intake, root, known, refused)
+        self._link(intake, known, refused)
         intake.store()
         summary.forgotten = self._tidy(known)
 
-    def _hash_all(self, intake: Intake, root: str) -> None:
+    def _hash_all(self, intake: Intake) -> None:
         """Make sure that every file's hash is known and its header is sound."""
-        sizes = {path: _size(path) for path in self._contents.weights}
+        sizes = {path: size_of(path) for path in self._contents.weights}
         done, end = 0, sum(sizes.values())
         tell = self._telling("hashing")
         for path in self._contents.weights:
@@ -103,7 +101,7 @@ class Library:
             try:
                 self._read[os.fspath(path)] = self._hashed(path, so_far)
             except (WeightsError, OSError) as error:
-                intake.set_aside([SetAside(_reason(error, path), shown_path(path))], source=root)
+                intake.refuse(shown_path(path), _reason(error, path))
             done += sizes[path]
 
     def _hashed(self, path: Path, on_progress: Callable[[int, int], None]) -> LocalFile:
@@ -120,15 +118,13 @@ class Library:
 
     def _known_specs(self) -> dict[str, str]:
         """Spec by the SHA-256 of one of its files, of specs that do not stem from a file here."""
-        wanted = {file.sha256 for file in self._read.values()}
-        found: dict[str, str] = {}
-        for spec in self._database.all_specs() if wanted else ():
-            for file in spec.files:
-                if file.sha256 in wanted and not spec.is_local:
-                    found.setdefault(file.sha256, spec.id)
-        return found
+        files = self._read.values()
+        wanted = {file.sha256 for file in files}
+        found = _holders(self._database.specs([file.spec_id for file in files]).values(), wanted)
+        # Only now and then is there a file that no model is known for; then the whole catalog is looked through.
+        return found if wanted <= found.keys() else _holders(self._database.all_specs(), wanted) | found
 
-    def _link(self, intake: Intake, root: str, known: Mapping[str, str], refused: Mapping[str, str]) -> None:
+    def _link(self, intake: Intake, known: Mapping[str, str], refused: Mapping[str, str]) -> None:
         """Give every file a spec: the one that is known, else one of its own."""
         made = {file.spec_id: file.sha256 for path, file in self._remembered.items() if not self._belongs(path)}
         for path, file in self._read.items():
@@ -142,7 +138,7 @@ class Library:
                     reason = "another file here has the same id, by chance: keep it in a catalog of its own"
             if reason:
                 self._read[path] = replace(file, spec_id=_NO_SPEC)
-                intake.set_aside([SetAside(reason, shown_path(Path(path)))], source=root)
+                intake.refuse(shown_path(Path(path)), reason)
             else:
                 self._read[path] = linked
                 intake.take_file(linked, spec)
@@ -183,16 +179,19 @@ def _add(tell: Callable[[int, int], None], before: int, end: int, read: int, _si
     tell(before + read, end)
 
 
+def _holders(specs: Iterable[ToolSpec], wanted: set[str]) -> dict[str, str]:
+    """The first spec of a model that holds a file, by the file's SHA-256."""
+    found: dict[str, str] = {}
+    for spec in specs:
+        for file in () if spec.is_local else spec.files:
+            if file.sha256 in wanted:
+                found.setdefault(file.sha256, spec.id)
+    return found
+
+
 def _own_id(file: LocalFile) -> str:
     number = local_id(file.sha256)
     return spec_id(number, number)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _reason(error: Exception, path: Path) -> str:

@@ -41,7 +41,7 @@ def look_up(client: CivitaiClient, sha256s: Collection[str], *, on_models: OnMod
     that fails, the version has to do.
 
     Args:
-        client: A client that no event loop uses yet.
+        client: A client that is not open.
         sha256s: Complete hashes.
         on_models: Told the progress.
     """

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tool_specs.catalog import Catalog
+from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
 from tool_specs.families import FAMILIES
@@ -85,7 +85,7 @@ class Shortlister:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: AnyCatalog,
         embedder: Embedder,
         *,
         rules: Rules | None = None,
@@ -105,7 +105,7 @@ class Shortlister:
         Raises:
             RequestError: The request is empty, too long, or `k` is below 1.
         """
-        text = _checked(request, k)
+        text = checked_request(request, k)
         understood = understand(text, self._terms, self.thresholds)
         words = self._words.scores(text)
         words = words / max(1e-6, float(words.max(initial=0.0))) * WORDS_SHARE
@@ -218,7 +218,12 @@ def _why(match: Match) -> str:
     return f"knows {match.term.phrase!r}{asked}"
 
 
-def _checked(request: str, k: int) -> str:
+def checked_request(request: str, k: int) -> str:
+    """The request, cleaned.
+
+    Raises:
+        RequestError: It is empty or too long, or `k` is below 1.
+    """
     text = clean_text(request)
     if not any(character.isalnum() for character in text):
         msg = f"the request {request[:40]!r} holds no words; say what the picture should show"

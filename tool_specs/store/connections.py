@@ -48,13 +48,13 @@ class Connections:
         self._writing_thread: int | None = None
         self._writer: sqlite3.Connection | None = None
         if read_only:
-            if not path.is_file() or not path.stat().st_size:
+            if _is_absent(path):
                 msg = f"there is no catalog in {path.parent}; run `diffagent sync` or `diffagent import PATH` first"
                 raise CatalogError(msg)
+            with self.reading() as connection:
+                check_schema(connection, str(path))
         else:
-            self._create()
-        with self.reading() as connection:
-            check_schema(connection, str(path))
+            self._prepare()
 
     def close(self) -> None:
         """Close every connection, once no other thread writes; a query that still runs closes its own.
@@ -131,8 +131,8 @@ class Connections:
             msg = f"a transaction on {self.path} is open in this thread; end it first (they do not nest)"
             raise CatalogError(msg)
 
-    def _create(self) -> None:
-        """Make the folder, the file and the tables, whichever is missing."""
+    def _prepare(self) -> None:
+        """Make the folder, the file and the tables, whichever is missing, and see whether it is a catalog."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -151,6 +151,9 @@ class Connections:
                         # Another process may have made them meanwhile.
                         if is_empty(connection):
                             create_tables(connection)
+                check_schema(connection, str(self.path))
+                # A copy that SQLite made has no log, without which readers and the writer shut each other out.
+                _patiently(connection, "PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
 
@@ -165,7 +168,7 @@ class Connections:
         except sqlite3.OperationalError:
             # Even a reader makes files beside a catalog. Where it may not, and nothing waits in a log, the file is all.
             log = self.path.with_name(f"{self.path.name}-wal")
-            if log.exists() and log.stat().st_size:
+            if not _is_absent(log):
                 raise
             return self._connect("immutable=1")
         return connection
@@ -182,6 +185,17 @@ class Connections:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
         return connection
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether there is no file, or an empty one."""
+    try:
+        return not path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        # SQLite will say why it cannot be opened.
+        return False
 
 
 def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:

@@ -173,9 +173,9 @@ class CatalogDatabase:
         )
 
     def set_aside(self, limit: int) -> list[SetAside]:
-        """What could not be read, the newest first."""
-        rows = self._rows("SELECT reason, place FROM set_aside ORDER BY number DESC LIMIT ?", (limit,))
-        return [SetAside(reason, place) for reason, place in rows]
+        """What could not be read, the newest first; its place begins with the file, or the model of the API."""
+        rows = self._rows("SELECT reason, source, place FROM set_aside ORDER BY number DESC LIMIT ?", (limit,))
+        return [SetAside(reason, f"{source}: {place}") for reason, source, place in rows]
 
     def note(self, key: str) -> JsonValue:
         """A note that `Writing.put_note` left, None if there is none."""

@@ -57,6 +57,8 @@ _TABLES: Final = (
         spec_id TEXT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # What was derived from one catalog is told from what was derived from another by this.
+    "INSERT INTO notes VALUES ('identity', '\"' || lower(hex(randomblob(8))) || '\"')",
 )
 
 

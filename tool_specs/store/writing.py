@@ -107,7 +107,7 @@ class Writing:
 
         Args:
             items: What was set aside.
-            source: Where it was read: "api", or a file.
+            source: Where it was read: a file, or a model of the API.
 
         Returns:
             How many items there were.
@@ -115,6 +115,19 @@ class Writing:
         rows = [(_plain(source), _plain(item.where), _plain(item.reason)) for item in items]
         self._rows.executemany(_PUT_SET_ASIDE, rows)
         return len(rows)
+
+    def forget_set_aside(self, source: str) -> None:
+        """Forget what was set aside of a source and of everything in it, since it is read again.
+
+        Args:
+            source: A file, or a folder with the files below it; or what else stands for one, with "/" before its parts.
+        """
+        inside = _plain(source).rstrip("/") + "/"
+        self._rows.execute(
+            "DELETE FROM set_aside WHERE source = ? OR source >= ? AND source < ?",
+            # What begins with the name and a slash; "0" is the next character.
+            (_plain(source), inside, f"{inside[:-1]}0"),
+        )
 
     def put_evidence(self, items: Iterable[Evidence]) -> Counts:
         """Store evidence, one row for each text: the models of the same text are put together.

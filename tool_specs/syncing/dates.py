@@ -9,6 +9,8 @@ from typing import Final
 from tool_specs.civitai.values import mapping_of, sequence_of
 
 _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later dates cannot be shown in every time zone."""
 
 
 def published(record: Mapping[str, object]) -> int | None:
@@ -35,4 +37,4 @@ def _seconds(value: object) -> int | None:
     except ValueError:
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return int(aware.timestamp()) if aware >= _EARLIEST else None
+    return int(aware.timestamp()) if _EARLIEST <= aware < _LATEST else None

@@ -17,7 +17,7 @@ from tool_specs.syncing.summary import Tally
 
 DELETED: Final = "Deleted"
 """Availability of a version that is no longer on Civitai."""
-SOURCE: Final = "api"
+_SOURCE: Final = "api/models"
 
 
 @dataclass(slots=True)
@@ -25,7 +25,8 @@ class Intake:
     """What some records hold for the catalog."""
 
     specs: list[ToolSpec] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
+    set_aside: dict[int | None, list[SetAside]] = field(default_factory=dict)
+    """By the id of the model; models of which everything could be read are there as well."""
     withdrawn: list[ToolSpec] = field(default_factory=list)
     """Versions that the catalog holds and Civitai no longer does."""
     refused: list[str] = field(default_factory=list)
@@ -43,7 +44,11 @@ class Intake:
             The counts of it, without pages and checks.
         """
         counts = writing.put_specs(self.specs, origin="api")
-        writing.set_aside(self.set_aside, source=SOURCE)
+        for model_id, items in self.set_aside.items():
+            if model_id is not None:
+                writing.forget_set_aside(f"{_SOURCE}/{model_id}")
+            writing.set_aside(items, source=f"{_SOURCE}/{model_id or 'without id'}")
+        set_aside = sum(map(len, self.set_aside.values()))
         gone = [spec.model_copy(update={"availability": DELETED}) for spec in self.withdrawn]
         writing.put_specs(gone, origin="api")
         removed = writing.remove(self.refused)
@@ -51,11 +56,11 @@ class Intake:
             models=self.models,
             repeated=self.repeated,
             filtered=self.filtered,
-            read=len(self.specs) + len(self.set_aside),
+            read=len(self.specs) + set_aside,
             added=counts.added,
             changed=counts.changed,
             unchanged=counts.unchanged,
-            set_aside=len(self.set_aside),
+            set_aside=set_aside,
             gone=len(gone) + removed,
         )
 
@@ -125,7 +130,7 @@ def _add(
     intake.specs += kept
     intake.filtered += len(reading.specs) - len(kept)
     if admitted:
-        intake.set_aside += reading.set_aside
+        intake.set_aside.setdefault(_model_id(record), []).extend(reading.set_aside)
     else:
         intake.filtered += len(reading.set_aside)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -57,12 +56,11 @@ async def sync(
         ConfigError: The disk is full.
         RequestError: Civitai knows no such type or base model.
     """
-    began = time.monotonic()
     filters = await known_filters(filters or SyncFilters(), client)
     # A thread of its own, so that the next page can arrive meanwhile; its `with` waits until a page is written whole.
     with ThreadPoolExecutor(1, "sync") as worker:
         run = _Run(database, client, filters, worker, on_progress)
-        return await run.go(full=full, limit=limit, began=began)
+        return await run.go(full=full, limit=limit)
 
 
 class _Run:
@@ -83,7 +81,7 @@ class _Run:
         self._reached: int | None = None
         self._to_check = 0
 
-    async def go(self, *, full: bool, limit: int | None, began: float) -> SyncSummary:
+    async def go(self, *, full: bool, limit: int | None) -> SyncSummary:
         self._journal = await self._in_thread(
             lambda: Journal(self._database, self._filters.key(self._client.address), full=full)
         )
@@ -96,7 +94,6 @@ class _Run:
             full=self._journal.checkpoint.full,
             resumed=resumed,
             outcome=outcome,
-            seconds=time.monotonic() - began,
         )
 
     async def _list(self, limit: int | None) -> Outcome:
@@ -218,10 +215,8 @@ class _Run:
             SyncProgress(
                 phase=phase,
                 tally=checkpoint.tally,
-                full=checkpoint.full,
                 reached=date_of(self._reached),
                 until=date_of(checkpoint.floor),
-                newest=date_of(checkpoint.newest),
                 expected_models=len(last.dates) if last and checkpoint.full else None,
                 to_check=self._to_check,
             )

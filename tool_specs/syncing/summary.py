@@ -49,12 +49,10 @@ class SyncProgress:
 
     phase: Literal["listing", "checking"]
     tally: Tally
-    full: bool
     reached: datetime | None
     """Date of the oldest model so far; they come newest first."""
     until: datetime | None
     """Date at which it will stop; None where it reads to the end."""
-    newest: datetime | None
     expected_models: int | None
     """Models that the last complete run listed, where this run will list as many or more."""
     to_check: int
@@ -73,5 +71,3 @@ class SyncSummary:
     """Whether it went on with an interrupted one."""
     outcome: Outcome
     """Whether it came to its end, or to its limit, or Civitai's list repeated itself without end."""
-    seconds: float
-    """How long this run took, without what was done before interruptions."""

@@ -117,8 +117,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, civitai: CivitaiServer, as_js
 
 
 def progress(**fields: object) -> SyncProgress:
-    known = {"phase": "listing", "tally": Tally(models=1200, added=2000, set_aside=30), "full": True, "reached": None}
-    nothing = {"until": None, "newest": None, "expected_models": None, "to_check": 0}
+    known = {"phase": "listing", "tally": Tally(models=1200, added=2000, set_aside=30), "reached": None}
+    nothing = {"until": None, "expected_models": None, "to_check": 0}
     return SyncProgress(**{**known, **nothing, **fields})  # type: ignore[arg-type]
 
 

@@ -124,6 +124,24 @@ def test_a_file_that_becomes_known_is_linked_then_with_its_copies(
     assert database.spec(own_id(sha256)) is None
 
 
+def test_a_link_lasts_as_long_as_the_model_holds_the_file(
+    database: CatalogDatabase, library: Path, tmp_path: Path
+) -> None:
+    sha256 = write_lora(library / "Lora" / "ink.safetensors", fill=0.1)
+    dump = tmp_path / "dump.jsonl"
+    take(database, write_lines(dump, [model(4, version(41, sha256=sha256)), model(5, version(51, sha256=sha256))]))
+    for _ in range(2):
+        take(database, library / "Lora")
+        assert links(database)["ink.safetensors"] == "civitai:4@41"
+    take(database, write_lines(dump, [model(4, version(41))]))
+    take(database, library / "Lora")
+    assert links(database)["ink.safetensors"] == "civitai:5@51"
+    with database.transaction() as writing:
+        writing.remove(["civitai:5@51"])
+    take(database, library / "Lora")
+    assert links(database)["ink.safetensors"] == own_id(sha256)
+
+
 def test_a_side_file_names_the_model(database: CatalogDatabase, library: Path) -> None:
     sha256 = write_lora(library / "Lora" / "ink.safetensors", fill=0.1)
     (library / "Lora" / "ink.civitai.info").write_text(json.dumps(side(4, 41, sha256=sha256), indent=4))
@@ -232,6 +250,13 @@ def test_civitai_is_asked_for_what_nobody_knows(
         take(database, library, asking(civitai))
         assert asked == 2
         assert len(civitai.seen) == asked + 1
+
+
+def test_one_client_serves_several_libraries(database: CatalogDatabase, library: Path, civitai: CivitaiServer) -> None:
+    with civitai:
+        paths = [library / "Stable-diffusion", library / "Lora"]
+        summary = import_paths(database, paths, client=asking(civitai))
+    assert [(one.linked, one.counts.added, one.problem) for one in summary.paths] == [(0, 1, ""), (1, 0, "")]
 
 
 def test_civitai_completes_what_was_imported_without_it(

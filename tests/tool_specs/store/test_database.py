@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tool_specs.conftest import SpecMaker
 from tests.tool_specs.store.processes import numbered_spec
 from tool_specs.civitai.records import SetAside, specs_of
-from tool_specs.exceptions import CatalogError
+from tool_specs.exceptions import CatalogError, ConfigError
 from tool_specs.home import catalog_folder, home_folder
 from tool_specs.spec import (
     Example,
@@ -271,7 +271,20 @@ def test_of_one_place_the_newest_reason_stays(database: CatalogDatabase) -> None
         assert writing.set_aside([SetAside("no id", "line 1")], source="b") == 1
         assert writing.set_aside([SetAside("no type \udcff", "line 1")], source="a") == 1
     assert database.count().set_aside == 3
-    assert database.set_aside(2) == [SetAside("no type \\udcff", "line 1"), SetAside("no id", "line 1")]
+    assert database.set_aside(2) == [SetAside("no type \\udcff", "a: line 1"), SetAside("no id", "b: line 1")]
+
+
+def test_what_is_read_again_is_no_longer_set_aside(database: CatalogDatabase) -> None:
+    sources = ("/a", "/a/b", "/a/b/c.jsonl", "/a/bc", "/ab", "/a0", "/a\udcff")
+    with database.transaction() as writing:
+        for source in sources:
+            writing.set_aside([SetAside("no id", "line 1"), SetAside("no id", "line 2")], source=source)
+        writing.forget_set_aside("/a/b")
+    left = {item.where.split(":")[0] for item in database.set_aside(100)}
+    assert left == {"/a", "/a/bc", "/ab", "/a0", "/a\\udcff"}
+    with database.transaction() as writing:
+        writing.forget_set_aside("/")
+    assert database.count().set_aside == 0
 
 
 def test_notes(tmp_path: Path) -> None:
@@ -307,3 +320,6 @@ def test_the_catalog_is_under_the_home_folder(tmp_path: Path, monkeypatch: pytes
         assert database.path.is_file()
     monkeypatch.delenv("DIFFAGENT_HOME")
     assert home_folder() == Path.home() / ".cache" / "diffagent"
+    monkeypatch.setenv("DIFFAGENT_HOME", "~nobody-of-that-name/x")
+    with pytest.raises(ConfigError, match="~nobody-of-that-name/x"):
+        home_folder()

@@ -188,3 +188,29 @@ def test_the_catalog_of_somebody_else_may_be_read_but_not_written() -> None:
             with CatalogDatabase.open(folder) as database, database.transaction() as writing:
                 writing.put_note("key", 1)
         assert is_one_clear_line(caught.value, folder)
+
+
+def test_a_folder_that_may_not_be_entered() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fill(folder)
+        folder.chmod(0)
+        with without_root(), pytest.raises(ConfigError) as caught:
+            CatalogDatabase.open(folder, read_only=True)
+        folder.chmod(0o700)
+    assert is_one_clear_line(caught.value, folder)
+
+
+def test_a_copy_that_sqlite_made_is_a_catalog_like_any(tmp_path: Path) -> None:
+    fill(tmp_path / "old")
+    (tmp_path / "new").mkdir()
+    with sqlite3.connect(tmp_path / "old" / FILE_NAME) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "new" / FILE_NAME),))
+    connection.close()
+    with CatalogDatabase.open(tmp_path / "new", read_only=True) as database:
+        assert database.count().specs == 40
+    assert not (tmp_path / "new" / f"{FILE_NAME}-wal").exists()
+    with CatalogDatabase.open(tmp_path / "new") as owner, owner.transaction() as writing:
+        writing.remove(["civitai:7@107"])
+        with CatalogDatabase.open(tmp_path / "new", read_only=True) as reader:
+            assert reader.count().specs == 40

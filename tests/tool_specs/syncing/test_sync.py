@@ -414,7 +414,6 @@ async def test_progress_says_what_is_known(database: CatalogDatabase) -> None:
         await synced(database, server, on_progress=steps.append)
         assert [step.tally.models for step in steps] == [5, 10, 15, 20]
         assert [step.reached for step in steps] == [NOW - days * DAY for days in (4, 9, 14, 19)]
-        assert steps[0].newest == NOW
         assert (steps[0].until, steps[0].expected_models) == (None, None)
         steps.clear()
         server.drop(20)
@@ -424,6 +423,26 @@ async def test_progress_says_what_is_known(database: CatalogDatabase) -> None:
         steps.clear()
         await synced(database, server, on_progress=steps.append)
         assert steps[0].until == NOW - 3 * DAY
+
+
+async def test_a_date_at_the_end_of_time_is_none(database: CatalogDatabase) -> None:
+    record = plain_model(1)
+    record["modelVersions"][0]["publishedAt"] = "9999-12-31T23:59:59-23:00"
+    steps: list[SyncProgress] = []
+    with CivitaiServer([record]) as server:
+        summary = await synced(database, server, on_progress=steps.append)
+    assert (summary.outcome, summary.tally.added, steps[0].reached) == ("complete", 1, None)
+
+
+async def test_what_was_set_aside_is_forgotten_once_it_can_be_read(database: CatalogDatabase) -> None:
+    broken = [plain_model(1, type="Poses"), plain_model(2, type="Poses"), plain_model(20, type="Poses")]
+    with CivitaiServer([*broken, plain_model(3)]) as server:
+        assert (await synced(database, server)).tally.set_aside == 3
+        server.put(plain_model(2))
+        assert (await synced(database, server, full=True)).tally.set_aside == 2
+    assert sorted(item.where for item in database.set_aside(10)) == [
+        f"api/models/{number}: model {number}, version {number}0" for number in (1, 20)
+    ]
 
 
 def killed_after(server: CivitaiServer, folder: Path, count: int) -> bool:

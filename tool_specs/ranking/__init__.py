@@ -1,0 +1,1 @@
+"""The ranking of models for a request: the search index over a stored catalog, and what was learned."""

@@ -1,0 +1,203 @@
+"""What speaks for each model that may suit a request, as numbers that the scorer weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tool_specs.ranking.encoder import Encoder
+from tool_specs.ranking.segments import Collection
+from tool_specs.ranking.texts import Terms, distinct, grams, numbered, phrases, pieces, words
+from tool_specs.ranking.view import Scores, View
+
+FEATURES: Final = (
+    "prompt_words", "prompt_words_share", "prompt_words_rank", "prompt_meaning", "prompt_meaning_share",
+    "prompt_meaning_rank", "prompt_posterior", "prompt_second", "prompt_phrases", "prompts", "has_prompts",
+    "creator_meaning", "creator_prompts", "text_rare", "text_rare_share", "text_words", "name_rare", "text_meaning",
+    "text_meaning_share", "name_pieces", "popularity", "is_checkpoint", "is_embedding", "request_words",
+    "request_known", "request_meaning", "request_text", "request_rarity",
+)  # fmt: skip
+"""Names of the features, in order.
+
+`prompt_…` compares with the prompts a model was used for (the best of them), `creator_…` with those of its creator,
+`text_…` and `name_…` with what is written about it; `…_share` is the part of the best model's value, `…_rank` the log
+of the place; `request_…` are the same for all models.
+"""
+
+NAMES: Final = {name: n for n, name in enumerate(FEATURES)}
+TEMPERATURE: Final = 0.04
+RARE: Final = 30
+"""A word that fewer prompts hold may be part of a name."""
+LONG: Final = 3
+"""Letters; only longer words are compared by their pieces."""
+_CANDIDATES: Final = (
+    ("prompt_words", 60), ("prompt_meaning", 80), ("creator_meaning", 60), ("text_rare", 80), ("text_meaning", 60),
+    ("name_rare", 30), ("name_pieces", 20),
+)  # fmt: skip
+"""How many of the best models by a feature are looked at closely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as terms and as a vector."""
+
+    text: str
+    words: list[str]
+    grams: Terms
+    phrases: Terms
+    vector: Scores
+
+    @classmethod
+    def read(cls, texts: Sequence[str], encoder: Encoder) -> list[Request]:
+        """Read requests; their vectors are made together."""
+        found = [words(text) for text in texts]
+        terms = [numbered(grams(one)) for one in found]
+        vectors = encoder.vectors(terms)
+        return [
+            cls(text, one, distinct(own), distinct(numbered(phrases(text))), vector)
+            for text, one, own, vector in zip(texts, found, terms, vectors, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The candidates for a request and their features.
+
+    Attributes:
+        rows: Candidate rows, (candidates,).
+        features: (candidates, features), in the order of `FEATURES`.
+        prompt_cosines: Of each prompt with the request, (prompts,).
+    """
+
+    rows: NDArray[np.int64]
+    features: Scores
+    prompt_cosines: Scores
+
+
+def evaluate(view: View, requests: Sequence[Request], kind: int, allowed: NDArray[np.bool_]) -> list[Evaluation]:
+    """Find candidates of a kind for requests, and what speaks for each.
+
+    Args:
+        view: The index.
+        requests: The requests; vectors are compared for all of them at once.
+        kind: `CHECKPOINT` or `NETWORK`.
+        allowed: Rows that may be candidates, (models,).
+    """
+    vectors = np.stack([request.vector for request in requests])
+    prompt_cosines, text_cosines = view.prompts.cosines(vectors), view.models.cosines(vectors)
+    rows = np.flatnonzero((view.kind == kind) & allowed)
+    return [
+        _evaluated(view, request, rows, cosines, texts)
+        for request, cosines, texts in zip(requests, prompt_cosines, text_cosines, strict=True)
+    ]
+
+
+def _evaluated(view: View, request: Request, rows: NDArray[np.int64], cosines: Scores, texts: Scores) -> Evaluation:
+    whole = _whole_features(view, request, cosines, texts)
+    whole = {name: values[rows] for name, values in whole.items()}
+    chosen = _candidates(whole)
+    peaks = {name: max(float(values.max(initial=0.0)), 1e-6) for name, values in whole.items()}
+    table = np.zeros((len(chosen), len(FEATURES)), dtype=np.float32)
+
+    def put(name: str, values: NDArray[np.generic] | float) -> None:
+        table[:, NAMES[name]] = values
+
+    for name, values in whole.items():
+        put(name, values[chosen])
+    for name in ("prompt_words", "prompt_meaning", "text_rare", "text_meaning"):
+        put(f"{name}_share", whole[name][chosen] / peaks[name])
+    for name in ("prompt_words", "prompt_meaning"):
+        put(f"{name}_rank", _log_ranks(whole[name], chosen))
+    own = rows[chosen]
+    put("prompts", np.log1p(view.count[own]))
+    put("has_prompts", view.count[own] > 0)
+    put("creator_prompts", np.log1p(view.creator_count[own]))
+    put("popularity", view.popularity[own])
+    put("is_checkpoint", view.kind[own] == 0)
+    put("is_embedding", view.embedding[own])
+    put("request_words", np.log1p(len(request.words)))
+    known = float(_idf(view.prompts, "grams", request.grams, known_only=True).sum())
+    put("request_known", peaks["prompt_words"] / (known + 1e-6))
+    put("request_meaning", peaks["prompt_meaning"])
+    put("request_text", peaks["text_rare"])
+    rarity = _rarity(view, numbered(request.words))
+    put("request_rarity", float(rarity.mean()) if len(rarity) else 0.0)
+    return Evaluation(own, table, cosines)
+
+
+def _whole_features(view: View, request: Request, cosines: Scores, texts: Scores) -> dict[str, Scores]:
+    """The features that candidates are chosen by, of every row."""
+    prompts, models = view.prompts, view.models
+    alive = np.where(prompts.alive, cosines, -1.0).astype(np.float32)
+    near = np.maximum(alive, 0)
+    best = view.by_model.maxima(near)
+    odds = np.exp((alive - alive.max(initial=-1.0)) / TEMPERATURE)
+    posterior = view.by_model.totals(odds / max(float(odds.sum()), 1e-6)) / np.sqrt(view.count + 1)
+    second = np.maximum(view.by_model.totals(near**6) - best**6, 0) ** (1 / 6)
+    terms = distinct(numbered(request.words))
+    idf, rarity = _idf(models, "text", terms), _rarity(view, terms)
+    rare_words = [word for word, often in _frequencies(view, request.words) if often < RARE and len(word) > LONG]
+    parts = distinct(numbered(pieces(rare_words)))
+    return {
+        "prompt_words": view.by_model.maxima(
+            prompts.scores("grams", request.grams, _idf(prompts, "grams", request.grams))
+        ),
+        "prompt_phrases": view.by_model.maxima(
+            prompts.scores("phrases", request.phrases, _idf(prompts, "phrases", request.phrases))
+        ),
+        "prompt_meaning": best,
+        "prompt_posterior": np.log(posterior + 1e-5),
+        "prompt_second": second,
+        "creator_meaning": np.where(view.creator_count > 0, view.by_creator.maxima(near)[view.creator], 0),
+        "text_words": models.scores("text", terms, idf),
+        "text_rare": models.scores("text", terms, idf * rarity / _rarest(view)),
+        "name_rare": models.scores("name", terms, _idf(models, "name", terms) * rarity / _rarest(view)),
+        "name_pieces": models.scores("pieces", parts, _idf(models, "pieces", parts)),
+        "text_meaning": texts,
+    }
+
+
+def _candidates(whole: dict[str, Scores]) -> NDArray[np.intp]:
+    """Places of the best by each of several features, rising."""
+    chosen = []
+    for name, number in _CANDIDATES:
+        values = whole[name]
+        places = np.argpartition(-values, number)[:number] if len(values) > number else np.arange(len(values))
+        chosen.append(places)
+    return np.unique(np.concatenate(chosen))
+
+
+def _log_ranks(values: Scores, chosen: NDArray[np.intp]) -> Scores:
+    """Log of one more than how many have a higher value, for the chosen ones."""
+    positive = np.sort(values[values > 0])
+    return np.log1p(len(positive) - np.searchsorted(positive, values[chosen], side="right")).astype(np.float32)
+
+
+def _idf(documents: Collection, field: str, terms: Terms, *, known_only: bool = False) -> Scores:
+    """How rare terms are (the factor of BM25, Robertson & Zaragoza 2009, eq. 3.15), (terms,)."""
+    often = documents.frequencies(field, terms)
+    if known_only:
+        often = often[often > 0]
+    return np.log1p((len(documents) - often + 0.5) / (often + 0.5)).astype(np.float32)
+
+
+def _rarest(view: View) -> float:
+    """The rarity of a word that no prompt holds."""
+    return float(np.log1p(max(len(view.prompts) - 0.5, 0.5) / 1.5)) + 0.7
+
+
+def _rarity(view: View, terms: Terms) -> Scores:
+    """How rare words are in what people ask for, (terms,)."""
+    often = view.prompts.frequencies("grams", terms)
+    rarity = np.log1p((len(view.prompts) - often + 0.5) / (often + 0.5))
+    return np.where(often > 0, rarity, _rarest(view)).astype(np.float32)
+
+
+def _frequencies(view: View, found: Sequence[str]) -> list[tuple[str, int]]:
+    """Different words, and how many prompts hold each."""
+    different = list(dict.fromkeys(found))
+    return list(zip(different, view.prompts.frequencies("grams", numbered(different)).tolist(), strict=True))
