@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from diffagent_tools.rewards.protocol import Reward
     from graphs.agent import DiffAgentGraph
     from tool_specs.catalog import Catalog
+    from tool_specs.search.ranked import RankedShortlister
+    from tool_specs.search.rules import Rules
     from tool_specs.search.shortlist import Shortlister
+    from tool_specs.store.catalog import StoredCatalog
 
 CALIBRATION = "calibration.json"
 """Inside the folder of the pocket reward: how it scores ordinary pocket pictures."""
@@ -48,6 +51,32 @@ class Workshop:
         from tool_specs.search.shortlist import Shortlister
 
         return Shortlister(self.catalog, MiniLMEmbedder())
+
+    @property
+    def has_stored_catalog(self) -> bool:
+        """Whether a catalog was filled by `diffagent sync` or `diffagent import`."""
+        from tool_specs.home import catalog_folder
+        from tool_specs.store.database import FILE_NAME
+
+        return (catalog_folder() / FILE_NAME).is_file()
+
+    @cached_property
+    def stored_catalog(self) -> StoredCatalog:
+        """That catalog.
+
+        Raises:
+            CatalogError: There is none, or it cannot be read.
+        """
+        from tool_specs.store.catalog import StoredCatalog
+        from tool_specs.store.database import CatalogDatabase
+
+        return StoredCatalog(CatalogDatabase.open(read_only=True))
+
+    def stored_shortlister(self, rules: Rules | None = None) -> RankedShortlister:
+        """Search over that catalog."""
+        from tool_specs.search.ranked import RankedShortlister
+
+        return RankedShortlister(self.stored_catalog, rules=rules)
 
     @cached_property
     def backend(self) -> Backend:

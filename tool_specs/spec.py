@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,8 @@ _WEIGHTS_ROLES = frozenset({"Model", "Pruned Model", "Diffusion Model", "UNet"})
 _VAE_ROLES = _WEIGHTS_ROLES | {"VAE"}
 
 ContentRating = Literal["safe", "mature", "explicit"]
+RATINGS: Final[tuple[ContentRating, ...]] = get_args(ContentRating)
+"""From the mildest to the strongest."""
 Text = Annotated[str, Field(max_length=2000)]
 Label = Annotated[str, Field(max_length=200)]
 

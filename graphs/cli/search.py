@@ -12,6 +12,7 @@ import click
 from graphs.cli.exits import DRAWN, NOTHING_FITS
 from graphs.cli.options import json_option
 from tool_specs.exceptions import RequestError
+from tool_specs.spec import RATINGS, ContentRating
 
 if TYPE_CHECKING:
     from graphs.workshop import Workshop
@@ -23,20 +24,35 @@ MAX_EXCLUDED = 20
 
 @click.command(name="search")
 @click.argument("request", required=False)
-@click.option("-n", "-k", "--limit", "--k", type=click.IntRange(1, 1000), default=8, show_default=True,
-              help="Most models of each kind to show.")
+@click.option(
+    "-n",
+    "-k",
+    "--limit",
+    "--k",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help="Most models of each kind to show.",
+)
 @click.option("--commercial", is_flag=True, help="Only models whose pictures may be sold.")
-@click.option("--rating", type=click.Choice(["safe", "mature", "explicit"]), default="safe", show_default=True,
-              help="The strongest content.")
-@click.option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GB",
-              help="Only models whose weights the device can hold.")
+@click.option("--rating", type=click.Choice(RATINGS), default="safe", show_default=True, help="The strongest content.")
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GB",
+    help="Only models whose weights the device can hold.",
+)
 @click.option("--why", is_flag=True, help="Also show models that the rules keep out, with the reason.")
 @click.option("--pocket", is_flag=True, help="Search the models that ship with the package, not your catalog.")
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-              help='Answer many at once: a JSON object {"id", "text", "type"?, "base_model"?} in each line. All models '
-              "are ranked, also those that may not be offered.")
+@click.option(
+    "--queries",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help='Answer many at once: a JSON object {"id", "text", "type"?, "base_model"?} in each line. All models '
+    "are ranked, also those that may not be offered.",
+)
 @json_option
-def command(request: str | None, limit: int, commercial: bool, rating: str, memory: float | None, why: bool,
+def command(request: str | None, limit: int, commercial: bool, rating: ContentRating, memory: float | None, why: bool,
             pocket: bool, queries: Path | None, as_json: bool) -> int:  # fmt: skip
     """Find models for REQUEST, best first, with the LoRAs that go with them and why each was found.
 
@@ -63,17 +79,21 @@ def command(request: str | None, limit: int, commercial: bool, rating: str, memo
     text = checked_request(request)
     rules = _rules(workshop, commercial=commercial, rating=rating, memory=memory)
     stored = not pocket and workshop.has_stored_catalog
-    shortlister = workshop.stored_shortlister(rules) if stored else workshop.pocket_shortlister(rules)
-    return _show(text, shortlister.shortlist(text, k=limit), stored=stored, why=why, as_json=as_json)
+    if stored:
+        shortlist = workshop.stored_shortlister(rules).shortlist(text, k=limit)
+    else:
+        from tool_specs.search.shortlist import Shortlister
+
+        shortlist = Shortlister(workshop.catalog, workshop.shortlister.embedder, rules=rules).shortlist(text, k=limit)
+    return _show(text, shortlist, stored=stored, why=why, as_json=as_json)
 
 
-def _rules(workshop: Workshop, *, commercial: bool, rating: str, memory: float | None) -> Rules:
-    from tool_specs.civitai.ratings import ratings_up_to
+def _rules(workshop: Workshop, *, commercial: bool, rating: ContentRating, memory: float | None) -> Rules:
     from tool_specs.search.rules import GB, Rules
 
     home = next(folder for folder in (workshop.home, *workshop.home.parents) if folder.exists())
     return Rules(
-        ratings=ratings_up_to(rating),
+        ratings=RATINGS[: RATINGS.index(rating) + 1],
         commercial=commercial,
         disk=shutil.disk_usage(home).free,
         memory=None if memory is None else int(memory * GB),

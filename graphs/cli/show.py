@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from graphs.cli.exits import DRAWN
 from graphs.cli.options import json_option
+from tool_specs.exceptions import CatalogError
 
 if TYPE_CHECKING:
+    from graphs.workshop import Workshop
+    from tool_specs.search.ranked import RankedShortlister
     from tool_specs.spec import Spread, ToolSpec
 
 MAX_EXAMPLES = 3
@@ -29,13 +32,51 @@ def command(spec_id: str, as_json: bool) -> int:
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from graphs.cli.tables import console, pairs_table
     from graphs.workshop import Workshop
+    from tool_specs.search.rules import Rules
 
-    spec = Workshop().catalog.get(spec_id)
+    workshop = Workshop()
+    spec, stored = _spec(workshop, spec_id)
+    shortlister = workshop.stored_shortlister() if stored else None
+    reason = (shortlister.rules if shortlister else Rules()).reason_against(spec)
+    instead = _instead(shortlister, spec) if shortlister and reason else []
     if as_json:
-        click.echo(json.dumps({**spec.model_dump(mode="json"), "tool_name": spec.tool_name}, ensure_ascii=False))
-    else:
-        console().print(pairs_table(_pairs(spec)))
+        document = {**spec.model_dump(mode="json"), "tool_name": spec.tool_name}
+        document |= {"not_offered": reason or None, "substitutes": instead}
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return DRAWN
+    pairs = _pairs(spec) | ({"not offered": reason} if reason else {})
+    pairs |= {f"instead {n}": f"{one['id']} {one['name']} ({'; '.join(one['changes']) or 'nothing changes'})"
+              for n, one in enumerate(instead, 1)}  # fmt: skip
+    console().print(pairs_table(pairs))
     return DRAWN
+
+
+def _spec(workshop: Workshop, name: str) -> tuple[ToolSpec, bool]:
+    """The spec, and whether it is in the user's catalog; of one name that comes before what ships with the package."""
+    if not workshop.has_stored_catalog:
+        return workshop.catalog.get(name), False
+    try:
+        return workshop.stored_catalog.get(name), True
+    except CatalogError:
+        try:
+            return workshop.catalog.get(name), False
+        except CatalogError:
+            pass
+        raise
+
+
+class _Instead(TypedDict):
+    id: str
+    name: str
+    changes: list[str]
+
+
+def _instead(shortlister: RankedShortlister, spec: ToolSpec) -> list[_Instead]:
+    """What may be used in its place."""
+    from tool_specs.search.substitutes import substitutes
+
+    return [{"id": one.spec.id, "name": one.spec.model_name, "changes": list(one.changes)}
+            for one in substitutes(shortlister, spec)]  # fmt: skip
 
 
 def _pairs(spec: ToolSpec) -> dict[str, str]:

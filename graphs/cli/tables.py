@@ -67,6 +67,16 @@ def models_table(models: Sequence[Candidate]) -> Table:
     return table
 
 
+def excluded_table(excluded: Sequence[tuple[str, str]]) -> Table:
+    """Models that the rules keep out, with the reason."""
+    table = _table()
+    table.add_column("kept out", no_wrap=True, overflow="ignore")
+    table.add_column("reason")
+    for name, reason in excluded:
+        table.add_row(escape(name), escape(reason))
+    return table
+
+
 def pairs_table(pairs: Mapping[str, str]) -> Table:
     """Names and values, one pair a line."""
     table = _table()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -90,13 +93,14 @@ def evaluate(view: View, requests: Sequence[Request], kind: int, allowed: NDArra
     vectors = np.stack([request.vector for request in requests])
     prompt_cosines, text_cosines = view.prompts.cosines(vectors), view.models.cosines(vectors)
     rows = np.flatnonzero((view.kind == kind) & allowed)
-    return [
-        _evaluated(view, request, rows, cosines, texts)
-        for request, cosines, texts in zip(requests, prompt_cosines, text_cosines, strict=True)
-    ]
+    evaluated = partial(_evaluated, view, rows)
+    if len(requests) == 1:
+        return [evaluated(requests[0], prompt_cosines[0], text_cosines[0])]
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return list(pool.map(evaluated, requests, prompt_cosines, text_cosines))
 
 
-def _evaluated(view: View, request: Request, rows: NDArray[np.int64], cosines: Scores, texts: Scores) -> Evaluation:
+def _evaluated(view: View, rows: NDArray[np.int64], request: Request, cosines: Scores, texts: Scores) -> Evaluation:
     whole = _whole_features(view, request, cosines, texts)
     whole = {name: values[rows] for name, values in whole.items()}
     chosen = _candidates(whole)
@@ -137,7 +141,7 @@ def _whole_features(view: View, request: Request, cosines: Scores, texts: Scores
     best = view.by_model.maxima(near)
     odds = np.exp((alive - alive.max(initial=-1.0)) / TEMPERATURE)
     posterior = view.by_model.totals(odds / max(float(odds.sum()), 1e-6)) / np.sqrt(view.count + 1)
-    second = np.maximum(view.by_model.totals(near**6) - best**6, 0) ** (1 / 6)
+    second = np.maximum(view.by_model.totals(_sixth(near)) - _sixth(best), 0) ** (1 / 6)
     terms = distinct(numbered(request.words))
     idf, rarity = _idf(models, "text", terms), _rarity(view, terms)
     rare_words = [word for word, often in _frequencies(view, request.words) if often < RARE and len(word) > LONG]
@@ -159,6 +163,12 @@ def _whole_features(view: View, request: Request, cosines: Scores, texts: Scores
         "name_pieces": models.scores("pieces", parts, _idf(models, "pieces", parts)),
         "text_meaning": texts,
     }
+
+
+def _sixth(values: Scores) -> Scores:
+    """The sixth power, by which a sum is ruled by its largest parts."""
+    squares = values * values
+    return squares * squares * squares
 
 
 def _candidates(whole: dict[str, Scores]) -> NDArray[np.intp]:

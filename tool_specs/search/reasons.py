@@ -15,9 +15,13 @@ NEAR = 0.5
 """A prompt or a text at least as near as this is a reason."""
 MAX_PROMPT = 80
 MAX_WORDS = 4
-_COMMON = frozenset(["a", "an", "and", "at", "by", "for", "from", "in", "it", "of", "on", "or", "style", "the", "to", "with"])
-    ["a", "an", "and", "at", "by", "for", "from", "in", "is", "it", "of", "on", "or", "style", "the", "to", "with"]
+_COMMON = frozenset(["a", "an", "and", "at", "by", "for", "from", "in", "it", "of", "on", "or", "the", "to", "with"])
+_FEATURES = (
+    ("prompt_meaning", "it drew such requests"),
+    ("text_meaning", "its text is about such things"),
+    ("creator_meaning", "its creator's models drew such requests"),
 )
+"""What a feature means, the best reason first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +36,15 @@ class Reasons:
     @staticmethod
     def brief(ranking: Ranking, place: int) -> tuple[str, ...]:
         """The reasons that the features alone give."""
-        reasons = []
-        for feature, reason in (
-            ("prompt_meaning", "it drew such requests"),
-            ("text_meaning", "its text is about such things"),
-            ("creator_meaning", "its creator's models drew such requests"),
-        ):
-            if (value := float(ranking.feature(feature)[place])) >= NEAR:
-                reasons.append(f"{reason} ({value:.2f})")
-        return tuple(reasons) or ("the nearest there is",)
+        values = ((reason, float(ranking.feature(feature)[place])) for feature, reason in _FEATURES)
+        reasons = [f"{reason} ({value:.2f})" for reason, value in values if value >= NEAR]
+        return tuple(reasons[:1]) or ("the nearest there is",)
 
     def of(self, spec: ToolSpec, request: str) -> tuple[str, ...]:
         """The reasons, with the prompt and the words that they rest on."""
         reasons = list(self.brief(self.ranking, self.place))
         prompt = self._prompt(spec)
-        if prompt and float(self.ranking.feature("prompt_meaning")[self.place]) >= NEAR:
+        if prompt and reasons[0].startswith(_FEATURES[0][1]):
             reasons[0] = f"{reasons[0]}: {prompt!r}"
         said = set(words(" ".join((spec.model_name, *spec.tags, *spec.trigger_words)))) - _COMMON
         shared = [word for word in dict.fromkeys(words(request)) if word in said][:MAX_WORDS]

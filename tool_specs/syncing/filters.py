@@ -12,12 +12,11 @@ from tool_specs.civitai.client import CivitaiClient
 from tool_specs.civitai.queries import ModelQuery, Period
 from tool_specs.civitai.values import integer_of, mapping_of, sequence_of
 from tool_specs.exceptions import CivitaiError, RequestError
-from tool_specs.spec import ContentRating, ToolSpec
+from tool_specs.spec import RATINGS, ContentRating, ToolSpec
 
 DRAWING_TYPES: Final = ("Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "VAE")
 """Model types that can become specs."""
 
-_RATINGS: Final[tuple[ContentRating, ...]] = ("safe", "mature", "explicit")
 _DAYS: Final[Mapping[Period, int]] = {"Day": 1, "Week": 7, "Month": 30, "Year": 365}
 
 
@@ -60,7 +59,7 @@ class SyncFilters:
 
     def admit(self, spec: ToolSpec) -> bool:
         """Whether a version's content is rated within bounds."""
-        return _RATINGS.index(spec.content_rating) <= _RATINGS.index(self.rating)
+        return RATINGS.index(spec.content_rating) <= RATINGS.index(self.rating)
 
     def ask_for(self, spec: ToolSpec) -> bool:
         """Whether Civitai would list a version for these filters, as far as its type and base model say."""
