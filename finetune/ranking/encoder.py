@@ -26,13 +26,18 @@ from tool_specs.ranking.texts import distinct, grams, numbered, words
 
 DROPOUT = 0.3
 APART = -1e4
+SAMPLE = 8000
+"""Vectors that principal components are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderRecipe:
     """How the encoder is trained."""
 
-    width: int = 256
+    width: int = 384
+    """Numbers in a vector while it is trained."""
+    kept: int = 128
+    """Numbers that are kept of it: the principal components of the prompts' vectors."""
     min_prompts: int = 4
     """Prompts that must hold a term."""
     min_models: int = 2
@@ -92,7 +97,8 @@ def train_encoder(corpus: Corpus, evidence: Sequence[int], recipe: EncoderRecipe
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return _rounded(vocabulary, table.detach().numpy() * weights[:, None])
+    trained = table.detach().numpy() * weights[:, None]
+    return _rounded(vocabulary, trained @ _axes(prompt_bags, table, recipe.kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +113,12 @@ class _Bags:
         terms = [np.array(sorted({vocabulary[t] for t in text if t in vocabulary}), dtype=np.int64) for text in texts]
         return cls(terms, [weights[own] / max(float(np.linalg.norm(weights[own])), 1e-6) for own in terms])
 
-    def vectors(self, texts: NDArray[np.int64], table: Tensor) -> Tensor:
+    def vectors(self, texts: NDArray[np.int64], table: Tensor, *, dropout: float = DROPOUT) -> Tensor:
         """Unit vectors of texts, a part of their terms left out."""
         lengths = [len(self.terms[n]) for n in texts]
         terms = torch.from_numpy(np.concatenate([self.terms[n] for n in texts]))
         weights = torch.from_numpy(np.concatenate([self.weights[n] for n in texts]))
-        weights = weights * (torch.rand(len(weights)) > DROPOUT)
+        weights = weights * (torch.rand(len(weights)) >= dropout)
         offsets = torch.from_numpy(np.cumsum([0, *lengths[:-1]]))
         bags = functional.embedding_bag(terms, table, offsets, mode="sum", per_sample_weights=weights)
         return functional.normalize(bags, dim=1)
@@ -141,7 +147,7 @@ def _start(vocabulary: dict[str, int], width: int, seed: int) -> Tensor:
     meanings = MiniLMEmbedder().embed(texts)
     meanings = meanings - meanings.mean(axis=0)
     generator = np.random.default_rng(seed)
-    sample = meanings[generator.permutation(len(meanings))[:8000]]
+    sample = meanings[generator.permutation(len(meanings))[:SAMPLE]]
     _, _, axes = np.linalg.svd(sample, full_matrices=False)
     projected = meanings @ axes[:width].T
     projected = projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-6)
@@ -178,6 +184,14 @@ def _contrast(logits: Tensor, *, positive: Tensor, ignored: Tensor) -> Tensor:
     positive = positive & ~ignored
     losses = torch.logsumexp(logits, 1) - torch.logsumexp(logits.masked_fill(~positive, APART), 1)
     return losses[positive.any(1)].mean()
+
+
+def _axes(bags: _Bags, table: Tensor, number: int) -> NDArray[np.float32]:
+    """The directions in which the prompts differ most, (width, number)."""
+    some = np.arange(min(len(bags.terms), SAMPLE))
+    with torch.no_grad():
+        vectors = bags.vectors(some, table, dropout=0.0).numpy()
+    return np.linalg.svd(vectors, full_matrices=False)[2][:number].T
 
 
 def _rounded(vocabulary: dict[str, int], table: NDArray[np.float32]) -> Encoder:

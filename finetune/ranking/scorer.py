@@ -68,13 +68,13 @@ def questions_of(corpus: Corpus, fold: Fold, encoder: Encoder, recipe: ScorerRec
     models = Collection.of(model_segment(corpus.models, encoder))
     view = View.of(prompts, models)
     kinds = dict(zip(models.ids.tolist(), view.kind.tolist(), strict=True))
-    everything = np.ones(len(models), dtype=bool)
     questions: list[tuple[Question, list[int]]] = []
     for places, unseen in ((fold.seen, False), (fold.unseen, True)):
         for block in _blocks(np.array(places, dtype=np.int64), BLOCK):
             requests = Request.read([corpus.prompts[n].text for n in block], encoder)
-            for kind in (CHECKPOINT, NETWORK):
-                for n, found in zip(block, evaluate(view, requests, kind, everything), strict=True):
+            evaluations = evaluate(view, requests, [view.kind == kind for kind in (CHECKPOINT, NETWORK)])
+            for n, answers in zip(block, evaluations, strict=True):
+                for kind, found in zip((CHECKPOINT, NETWORK), answers, strict=True):
                     drew = [one for one in corpus.prompts[n].model_ids if kinds.get(one) == kind]
                     gold = [one for one in drew if not unseen or one in fold.unseen_models]
                     ids = models.ids[found.rows]

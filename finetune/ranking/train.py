@@ -23,7 +23,7 @@ from tool_specs.ranking.weights import SHIPPED, RankingWeights
 
 FOLDS = (5, 6, 7)
 """Seeds of the folds."""
-QUICK = EncoderRecipe(width=32, steps=20)
+QUICK = EncoderRecipe(width=32, kept=16, steps=20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def queries_in(path: Path) -> Iterator[Query]:
             except ValidationError as error:
                 msg = f'{place} is no query ({one_line(error)}): write {{"id": "1", "text": "a red car"}}'
                 raise RequestError(msg) from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 msg = f'{place} is not JSON ({error}): write {{"id": "1", "text": "a red car"}}'
                 raise RequestError(msg) from error
             yield Query(read.id, read.text[:MAX_TEXT], read.type, read.base_model)

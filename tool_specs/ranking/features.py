@@ -81,27 +81,45 @@ class Evaluation:
     prompt_cosines: Scores
 
 
-def evaluate(view: View, requests: Sequence[Request], kind: int, allowed: NDArray[np.bool_]) -> list[Evaluation]:
-    """Find candidates of a kind for requests, and what speaks for each.
+def evaluate(
+    view: View, requests: Sequence[Request], choices: Sequence[NDArray[np.bool_]]
+) -> list[tuple[Evaluation, ...]]:
+    """Find candidates for requests, and what speaks for each.
 
     Args:
         view: The index.
         requests: The requests; vectors are compared for all of them at once.
-        kind: `CHECKPOINT` or `NETWORK`.
-        allowed: Rows that may be candidates, (models,).
+        choices: Rows that compete with one another (models of one kind), a mask each, (models,).
+
+    Returns:
+        For each request an evaluation of each choice.
     """
     vectors = np.stack([request.vector for request in requests])
-    prompt_cosines, text_cosines = view.prompts.cosines(vectors), view.models.cosines(vectors)
-    rows = np.flatnonzero((view.kind == kind) & allowed)
-    evaluated = partial(_evaluated, view, rows)
-    if len(requests) == 1:
-        return [evaluated(requests[0], prompt_cosines[0], text_cosines[0])]
+    rows = [np.flatnonzero(choice) for choice in choices]
+    # Almost all of the work is done by numpy without the interpreter's lock.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return list(pool.map(evaluated, requests, prompt_cosines, text_cosines))
+        text_cosines = pool.submit(view.models.cosines, vectors)
+        prompt_cosines = view.prompts.cosines(vectors)
+        texts = pool.map(partial(_text_features, view), requests, text_cosines.result())
+        prompts = pool.map(partial(_prompt_features, view), requests, prompt_cosines)
+        compared = partial(_all_compared, view, rows)
+        return list(pool.map(compared, requests, prompt_cosines, prompts, texts))
 
 
-def _evaluated(view: View, rows: NDArray[np.int64], request: Request, cosines: Scores, texts: Scores) -> Evaluation:
-    whole = _whole_features(view, request, cosines, texts)
+def _all_compared(
+    view: View,
+    choices: Sequence[NDArray[np.int64]],
+    request: Request,
+    cosines: Scores,
+    prompts: dict[str, Scores],
+    texts: dict[str, Scores],
+) -> tuple[Evaluation, ...]:
+    return tuple(_compared(view, rows, request, cosines, prompts | texts) for rows in choices)
+
+
+def _compared(
+    view: View, rows: NDArray[np.int64], request: Request, cosines: Scores, whole: dict[str, Scores]
+) -> Evaluation:
     whole = {name: values[rows] for name, values in whole.items()}
     chosen = _candidates(whole)
     peaks = {name: max(float(values.max(initial=0.0)), 1e-6) for name, values in whole.items()}
@@ -133,35 +151,40 @@ def _evaluated(view: View, rows: NDArray[np.int64], request: Request, cosines: S
     return Evaluation(own, table, cosines)
 
 
-def _whole_features(view: View, request: Request, cosines: Scores, texts: Scores) -> dict[str, Scores]:
-    """The features that candidates are chosen by, of every row."""
-    prompts, models = view.prompts, view.models
-    alive = np.where(prompts.alive, cosines, -1.0).astype(np.float32)
+def _prompt_features(view: View, request: Request, cosines: Scores) -> dict[str, Scores]:
+    """What the prompts say for every row."""
+    prompts = view.prompts
+    alive = np.where(prompts.alive, cosines, -1.0).astype(np.float32, copy=False)
     near = np.maximum(alive, 0)
     best = view.by_model.maxima(near)
     odds = np.exp((alive - alive.max(initial=-1.0)) / TEMPERATURE)
     posterior = view.by_model.totals(odds / max(float(odds.sum()), 1e-6)) / np.sqrt(view.count + 1)
-    second = np.maximum(view.by_model.totals(_sixth(near)) - _sixth(best), 0) ** (1 / 6)
+    said = prompts.scores("grams", request.grams, _idf(prompts, "grams", request.grams))
+    phrased = prompts.scores("phrases", request.phrases, _idf(prompts, "phrases", request.phrases))
+    return {
+        "prompt_words": view.by_model.maxima(said),
+        "prompt_phrases": view.by_model.maxima(phrased),
+        "prompt_meaning": best,
+        "prompt_posterior": np.log(posterior + 1e-5),
+        "prompt_second": np.maximum(view.by_model.totals(_sixth(near)) - _sixth(best), 0) ** (1 / 6),
+        "creator_meaning": np.where(view.creator_count > 0, view.by_creator.maxima(near)[view.creator], 0),
+    }
+
+
+def _text_features(view: View, request: Request, cosines: Scores) -> dict[str, Scores]:
+    """What is written about every row."""
+    models = view.models
     terms = distinct(numbered(request.words))
-    idf, rarity = _idf(models, "text", terms), _rarity(view, terms)
+    rarity = _rarity(view, terms) / _rarest(view)
+    idf, named = _idf(models, "text", terms), _idf(models, "name", terms)
     rare_words = [word for word, often in _frequencies(view, request.words) if often < RARE and len(word) > LONG]
     parts = distinct(numbered(pieces(rare_words)))
     return {
-        "prompt_words": view.by_model.maxima(
-            prompts.scores("grams", request.grams, _idf(prompts, "grams", request.grams))
-        ),
-        "prompt_phrases": view.by_model.maxima(
-            prompts.scores("phrases", request.phrases, _idf(prompts, "phrases", request.phrases))
-        ),
-        "prompt_meaning": best,
-        "prompt_posterior": np.log(posterior + 1e-5),
-        "prompt_second": second,
-        "creator_meaning": np.where(view.creator_count > 0, view.by_creator.maxima(near)[view.creator], 0),
         "text_words": models.scores("text", terms, idf),
-        "text_rare": models.scores("text", terms, idf * rarity / _rarest(view)),
-        "name_rare": models.scores("name", terms, _idf(models, "name", terms) * rarity / _rarest(view)),
+        "text_rare": models.scores("text", terms, idf * rarity),
+        "name_rare": models.scores("name", terms, named * rarity),
         "name_pieces": models.scores("pieces", parts, _idf(models, "pieces", parts)),
-        "text_meaning": texts,
+        "text_meaning": cosines,
     }
 
 

@@ -113,11 +113,11 @@ class CatalogIndex:
             for change in self.database.spec_changes(0, version):
                 if change.spec is not None:
                     changed[change.spec.model_id].append(change.spec)
+            for versions in changed.values():
+                versions.sort(key=lambda spec: -spec.version_id)
             return changed
         ids = {model_id_of(change.spec_id) for change in self.database.spec_changes(since, version)}
-        for model_id in ids:
-            changed[model_id] = list(self.database.specs(self.database.ids_of_model(model_id)).values())
-        return changed
+        return self.database.versions(sorted(ids))
 
     def _examples(
         self, prompts: Collection, specs: Mapping[int, Sequence[ToolSpec]], evidence: Iterable[Prompt]

@@ -15,7 +15,7 @@ from tool_specs.ranking.segments import Segment
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Grows when what is indexed, or how it is written, changes."""
 _NAME: Final = re.compile(r"\d+")
 _LABEL: Final = "index.json"

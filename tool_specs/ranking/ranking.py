@@ -35,18 +35,23 @@ class Ranking:
 
 
 def rank(
-    view: View, scorer: Scorer, requests: Sequence[Request], kind: int, allowed: NDArray[np.bool_]
-) -> list[Ranking]:
-    """Rank the models of a kind for each request.
+    view: View, scorer: Scorer, requests: Sequence[Request], choices: Sequence[NDArray[np.bool_]]
+) -> list[tuple[Ranking, ...]]:
+    """Rank models for each request.
 
     Args:
         view: The index.
         scorer: What weighs the features.
         requests: The requests.
-        kind: `CHECKPOINT` or `NETWORK`.
-        allowed: Rows that may be ranked, (models,).
+        choices: Rows that compete with one another (models of one kind), a mask each, (models,).
+
+    Returns:
+        For each request a ranking of each choice.
     """
-    return [_ranked(evaluation, scorer) for evaluation in evaluate(view, requests, kind, allowed)]
+    return [
+        tuple(_ranked(evaluation, scorer) for evaluation in evaluations)
+        for evaluations in evaluate(view, requests, choices)
+    ]
 
 
 def _ranked(evaluation: Evaluation, scorer: Scorer) -> Ranking:

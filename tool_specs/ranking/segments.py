@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from tool_specs.ranking.postings import Postings
 from tool_specs.ranking.texts import Terms
 
 Columns = Mapping[str, NDArray[np.generic]]
+
+_NAMES: Final = "arrays.json"
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,12 @@ class Segment:
         return cls(columns, fields, np.concatenate(documents), np.concatenate(values))
 
     def save(self, folder: Path) -> None:
-        """Write every array to a file of its own in a new folder."""
+        """Write every array to a file of its own in a new folder, and their names to one more."""
         folder.mkdir(parents=True)
-        for name, array in self._arrays().items():
+        arrays = self._arrays()
+        for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        (folder / _NAMES).write_text(json.dumps(sorted(arrays)), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -73,15 +78,16 @@ class Segment:
             OSError: A file is missing or cannot be read.
             ValueError: A file is damaged.
         """
-        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
+        names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
         try:
             columns = {name.removeprefix("column-"): a for name, a in arrays.items() if name.startswith("column-")}
             size = len(columns["id"])
-            names = sorted({name.split("-")[1] for name in arrays if name.startswith("field-")})
-            parts = {name: {key.split("-")[2]: a for key, a in arrays.items() if key.startswith(f"field-{name}-")}
-                     for name in names}  # fmt: skip
-            fields = {name: Postings.from_arrays(part, size) for name, part in parts.items()}
-            return cls(columns, fields, arrays["link_documents"], arrays["link_values"])
+            fields = sorted({name.split("-")[1] for name in arrays if name.startswith("field-")})
+            parts = {field: {key.split("-")[2]: a for key, a in arrays.items() if key.startswith(f"field-{field}-")}
+                     for field in fields}  # fmt: skip
+            postings = {field: Postings.from_arrays(part, size) for field, part in parts.items()}
+            return cls(columns, postings, arrays["link_documents"], arrays["link_values"])
         except KeyError as error:
             msg = f"{folder} lacks {error}"
             raise ValueError(msg) from error

@@ -15,16 +15,18 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Prompts in groups.
+    """Prompts in groups: first the groups of one prompt, then the larger ones.
 
     Attributes:
         prompts: Prompt numbers, group after group, (links,).
-        starts: Where each group begins in `prompts`, (groups,).
-        owners: The number of each group, rising, (groups,).
+        singles: How many groups have one prompt.
+        starts: Where each larger group begins in `prompts[singles:]`, (larger groups,).
+        owners: The number of each group, (groups,).
         size: One more than the highest number there could be.
     """
 
     prompts: NDArray[np.int64]
+    singles: int
     starts: NDArray[np.int64]
     owners: NDArray[np.int64]
     size: int
@@ -33,14 +35,22 @@ class Pool:
     def of(cls, prompts: NDArray[np.int64], owners: NDArray[np.int64], size: int) -> Self:
         """Group prompts by owner; each counts once for an owner."""
         pairs = np.unique(np.stack([owners, prompts]), axis=1) if len(prompts) else np.zeros((2, 0), dtype=np.int64)
-        present, starts = np.unique(pairs[0], return_index=True)
-        return cls(pairs[1], starts.astype(np.int64), present, size)
+        names, counts = np.unique(pairs[0], return_counts=True)
+        alone = np.repeat(counts == 1, counts)
+        return cls(
+            prompts=np.concatenate([pairs[1][alone], pairs[1][~alone]]),
+            singles=int(alone.sum()),
+            starts=np.cumsum(np.append(0, counts[counts > 1]))[:-1].astype(np.int64),
+            owners=np.concatenate([names[counts == 1], names[counts > 1]]),
+            size=size,
+        )
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Prompts of each owner, (size,)."""
         counts = np.zeros(self.size, dtype=np.int64)
-        counts[self.owners] = np.diff(np.append(self.starts, len(self.prompts)))
+        counts[self.owners[: self.singles]] = 1
+        counts[self.owners[self.singles :]] = np.diff(np.append(self.starts, len(self.prompts) - self.singles))
         return counts
 
     def maxima(self, scores: Scores) -> Scores:
@@ -48,24 +58,29 @@ class Pool:
         return self._reduced(np.maximum, scores)
 
     def totals(self, scores: Scores) -> Scores:
-        """The sum of the scores of each owner's prompts, (size,)."""
+        """The sum of the scores of each owner's prompts, at least 0, (size,)."""
         return self._reduced(np.add, scores)
 
     def best(self, owner: int, scores: Scores) -> int | None:
         """The owner's prompt with the highest score; None where it has none."""
-        place = int(np.searchsorted(self.owners, owner))
-        if place == len(self.owners) or self.owners[place] != owner:
+        groups = np.flatnonzero(self.owners == owner)
+        if not len(groups):
             return None
-        stop = self.starts[place + 1] if place + 1 < len(self.starts) else len(self.prompts)
-        mine = self.prompts[self.starts[place] : stop]
+        group = int(groups[0])
+        if group < self.singles:
+            return int(self.prompts[group])
+        bounds = np.append(self.starts, len(self.prompts) - self.singles) + self.singles
+        mine = self.prompts[bounds[group - self.singles] : bounds[group - self.singles + 1]]
         return int(mine[np.argmax(scores[mine])])
 
     def _reduced(self, function: np.ufunc, scores: Scores) -> Scores:
         pooled = np.zeros(self.size, dtype=np.float32)
-        if len(self.prompts):
-            values = function.reduceat(scores[self.prompts], self.starts)
-            pooled[self.owners] = np.maximum(values, 0)
-        return pooled
+        values = scores[self.prompts]
+        pooled[self.owners[: self.singles]] = values[: self.singles]
+        if len(self.starts):
+            # Much slower than a plain copy, so it is left to the groups that need it.
+            pooled[self.owners[self.singles :]] = function.reduceat(values[self.singles :], self.starts)
+        return np.maximum(pooled, 0)
 
 
 @dataclass(frozen=True)

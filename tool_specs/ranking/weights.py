@@ -29,7 +29,8 @@ class RankingWeights:
     @classmethod
     def of(cls, encoder: Encoder, scorer: Scorer) -> Self:
         """Put the two together."""
-        return cls(encoder, scorer, hashlib.sha256(encoder.table.tobytes()).hexdigest()[:16])
+        parts = (encoder.terms, encoder.table, encoder.scales)
+        return cls(encoder, scorer, hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16])
 
     def save(self, path: Path) -> None:
         """Write them to a safetensors file."""
@@ -62,7 +63,7 @@ class RankingWeights:
             if features.split() != list(FEATURES):
                 msg = f"the ranking weights {path} were trained on other features; {_REMEDY}"
                 raise CatalogError(msg)
-            count = sum(name.endswith(".biases") for name in arrays)
+            count = max(1, sum(name.endswith(".biases") for name in arrays))
             layers = [(arrays[f"scorer.{n}.weights"], arrays[f"scorer.{n}.biases"]) for n in range(count)]
             return cls.of(
                 Encoder(arrays["encoder.terms"], arrays["encoder.table"], arrays["encoder.scales"]),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
@@ -18,18 +17,25 @@ from tool_specs.ranking.index import CatalogIndex
 from tool_specs.ranking.ranking import Ranking, rank
 from tool_specs.ranking.texts import numbered
 from tool_specs.ranking.view import View
-from tool_specs.search.reasons import Reasons
+from tool_specs.search.reasons import brief_reasons, reasons_for
 from tool_specs.search.rules import Rules
 from tool_specs.search.shortlist import Hit, Shortlist, checked_request
 from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, ToolSpec
 from tool_specs.store.catalog import StoredCatalog
 
-FIT: Final = 0.5
-"""How near the nearest prompt of a model must be for a request to be one that models draw.
+ORDINARY: Final = 2.55
+PER_CHECKPOINT: Final = 0.52
+PER_NETWORK: Final = 0.21
+"""A request fits where `rarity <= ORDINARY + PER_CHECKPOINT * lead + PER_NETWORK * lead`.
 
-Chosen on requests that the training pairs hold back, and on texts that ask for no picture; `make bench-shortlist`
-reports false alarms and misses.
+Rarity is how rare its words are in what people ask for (the mean of the feature `request_rarity`); lead is how far the
+best checkpoint, and the best network, are ahead of the middle candidate, in nats. So what is asked in usual words fits
+anyway, and what is asked in rare ones fits where models stand out by them. `python -m finetune.ranking.calibrate`
+chose the numbers on prompts that the training pairs hold back, short plain requests, and texts that ask for no
+picture; `make bench-shortlist` reports misses and false alarms on others.
 """
+MIN_PROMPTS: Final = 5000
+"""Fewer prompts show too little of what people ask for: all requests fit."""
 NEAREST: Final = 3
 MAX_EXCLUDED: Final = 100
 """Excluded models that a shortlist names."""
@@ -109,9 +115,9 @@ class RankedShortlister:
         """
         text = checked_request(request, k)
         view = self.index.view()
-        everything = np.ones(len(view.models), dtype=bool)
-        checkpoints = self._ranked(view, text, CHECKPOINT, everything)
-        networks = self._ranked(view, text, NETWORK, everything)
+        requests = Request.read([text], self.index.weights.encoder)
+        choices = [view.kind == CHECKPOINT, view.kind == NETWORK]
+        checkpoints, networks = rank(view, self.index.weights.scorer, requests, choices)[0]
         excluded: dict[str, str] = {}
         hits = self._hits(view, text, checkpoints, k, excluded, beside=())
         chosen = [hit.spec for hit in hits]
@@ -120,7 +126,7 @@ class RankedShortlister:
             hits=tuple(hits),
             networks=tuple(self._hits(view, text, networks, k, excluded, beside=chosen)) if chosen else (),
             excluded=tuple(excluded.items())[:MAX_EXCLUDED],
-            fits=bool(hits) and suits(checkpoints),
+            fits=bool(hits) and suits(view, checkpoints, networks),
             nearest=tuple(hits[:NEAREST]),
         )
 
@@ -138,18 +144,15 @@ class RankedShortlister:
         view = self.index.view()
         requests = Request.read([query.text for query in queries], self.index.weights.encoder)
         found: list[list[Found]] = [[] for _ in queries]
-        for kind, base_model, places in _batches(queries):
+        for (kinds, base_model), places in _batches(queries).items():
             allowed = np.ones(len(view.models), dtype=bool)
             if base_model is not None:
                 allowed = view.rows_with(int(numbered([base_model])[0]))
-            rankings = rank(view, self.index.weights.scorer, [requests[n] for n in places], kind, allowed)
-            for n, ranking in zip(places, rankings, strict=True):
-                found[n] += self._found(view, ranking, base_model, k)
+            choices = [(view.kind == kind) & allowed for kind in kinds]
+            rankings = rank(view, self.index.weights.scorer, [requests[n] for n in places], choices)
+            for n, answers in zip(places, rankings, strict=True):
+                found[n] += [hit for ranking in answers for hit in self._found(view, ranking, base_model, k)]
         return [sorted(hits, key=lambda hit: -hit.score)[:k] for hits in found]
-
-    def _ranked(self, view: View, text: str, kind: int, allowed: NDArray[np.bool_]) -> Ranking:
-        requests = Request.read([text], self.index.weights.encoder)
-        return rank(view, self.index.weights.scorer, requests, kind, allowed)[0]
 
     def _found(self, view: View, ranking: Ranking, base_model: str | None, k: int) -> Iterator[Found]:
         versions = view.models.column("version")
@@ -157,11 +160,10 @@ class RankedShortlister:
             model_id, version_id = int(view.models.ids[row]), int(versions[row])
             if base_model is not None:
                 version_id = self._version_for(model_id, base_model) or version_id
-            yield Found(model_id, version_id, float(ranking.scores[place]), Reasons.brief(ranking, place))
+            yield Found(model_id, version_id, float(ranking.scores[place]), brief_reasons(ranking, place))
 
     def _version_for(self, model_id: int, base_model: str) -> int | None:
-        database = self.catalog.database
-        versions = database.specs(database.ids_of_model(model_id)).values()
+        versions = self.catalog.database.versions([model_id])[model_id]
         return next((spec.version_id for spec in versions if spec.base_model == base_model), None)
 
     def _hits(
@@ -169,19 +171,22 @@ class RankedShortlister:
     ) -> list[Hit]:
         """The best models with a version that may be offered, and that loads into one of the checkpoints beside it."""
         database = self.catalog.database
-        hits: list[Hit] = []
-        for place, row in enumerate(ranking.rows):
-            if len(hits) == k:
+        chosen: dict[int, ToolSpec] = {}
+        model_ids = view.models.ids[ranking.rows].tolist()
+        for start in range(0, len(model_ids), k):
+            for place, versions in enumerate(database.versions(model_ids[start : start + k]).values(), start):
+                reasons = {spec.id: self._reason_against(spec, beside) for spec in versions}
+                usable = next((spec for spec in versions if not reasons[spec.id]), None)
+                if usable is not None:
+                    chosen[place] = usable
+                else:
+                    excluded |= reasons
+                if len(chosen) == k:
+                    break
+            if len(chosen) == k:
                 break
-            versions = database.specs(database.ids_of_model(int(view.models.ids[row])))
-            reasons = {spec.id: self._reason_against(spec, beside) for spec in versions.values()}
-            usable = next((spec for spec in versions.values() if not reasons[spec.id]), None)
-            if usable is None:
-                excluded |= reasons
-                continue
-            why = Reasons(view, database, ranking, place).of(usable, text)
-            hits.append(Hit(usable, float(ranking.scores[place]), why))
-        return hits
+        why = reasons_for(view, database, ranking, chosen, text)
+        return [Hit(spec, float(ranking.scores[place]), why[place]) for place, spec in chosen.items()]
 
     def _reason_against(self, spec: ToolSpec, beside: Sequence[ToolSpec]) -> str:
         if reason := self.rules.reason_against(spec):
@@ -190,18 +195,32 @@ class RankedShortlister:
         return "" if not verdicts or any(verdict.ok for verdict in verdicts) else verdicts[0].reason
 
 
-def suits(ranking: Ranking) -> bool:
-    """Whether a request is one that some model of the ranking was used for, or is written for."""
-    if not len(ranking.rows):
+def suits(view: View, checkpoints: Ranking, networks: Ranking) -> bool:
+    """Whether a request is one for a picture that models can draw.
+
+    Args:
+        view: The index.
+        checkpoints: All checkpoints, ranked for the request.
+        networks: All networks.
+    """
+    if not len(checkpoints.rows) or checkpoints.feature("request_words")[0] == 0:
         return False
-    return float(ranking.feature("request_meaning")[0]) >= FIT
+    if len(view.prompts) < MIN_PROMPTS:
+        return True
+    most = ORDINARY + PER_CHECKPOINT * lead_of(checkpoints) + PER_NETWORK * lead_of(networks)
+    return float(checkpoints.feature("request_rarity")[0]) <= most
 
 
-def _batches(queries: Sequence[Query]) -> Iterator[tuple[int, str | None, list[int]]]:
-    """Queries that can be answered together: of one kind and base model."""
-    places: dict[tuple[int, str | None], list[int]] = defaultdict(list)
+def lead_of(ranking: Ranking) -> float:
+    """How far the best candidate is ahead of the middle one, in nats; 0 where there are none."""
+    if not len(ranking.rows):
+        return 0.0
+    return float(np.log(ranking.scores[0]) - np.log(max(np.median(ranking.scores), np.finfo(np.float32).tiny)))
+
+
+def _batches(queries: Sequence[Query]) -> dict[tuple[tuple[int, ...], str | None], list[int]]:
+    """Places of queries that can be answered together, by kinds and base model."""
+    places: dict[tuple[tuple[int, ...], str | None], list[int]] = defaultdict(list)
     for n, query in enumerate(queries):
-        for kind in query.kinds:
-            places[kind, query.base_model].append(n)
-    for (kind, base_model), numbers in places.items():
-        yield kind, base_model, numbers
+        places[query.kinds, query.base_model].append(n)
+    return places

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from tool_specs.ranking.index import examples_of
 from tool_specs.ranking.ranking import Ranking
@@ -11,7 +11,7 @@ from tool_specs.ranking.view import View
 from tool_specs.spec import ToolSpec
 from tool_specs.store.database import CatalogDatabase
 
-NEAR = 0.5
+NEAR = 0.45
 """A prompt or a text at least as near as this is a reason."""
 MAX_PROMPT = 80
 MAX_WORDS = 4
@@ -24,45 +24,46 @@ _FEATURES = (
 """What a feature means, the best reason first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons:
-    """What is known of one place of a ranking."""
+def brief_reasons(ranking: Ranking, place: int) -> tuple[str, ...]:
+    """The reasons that the features of one place of a ranking give."""
+    values = ((reason, float(ranking.feature(feature)[place])) for feature, reason in _FEATURES)
+    reasons = [f"{reason} ({value:.2f})" for reason, value in values if value >= NEAR]
+    return tuple(reasons[:1]) or ("the nearest there is",)
 
-    view: View
-    database: CatalogDatabase
-    ranking: Ranking
-    place: int
 
-    @staticmethod
-    def brief(ranking: Ranking, place: int) -> tuple[str, ...]:
-        """The reasons that the features alone give."""
-        values = ((reason, float(ranking.feature(feature)[place])) for feature, reason in _FEATURES)
-        reasons = [f"{reason} ({value:.2f})" for reason, value in values if value >= NEAR]
-        return tuple(reasons[:1]) or ("the nearest there is",)
-
-    def of(self, spec: ToolSpec, request: str) -> tuple[str, ...]:
-        """The reasons, with the prompt and the words that they rest on."""
-        reasons = list(self.brief(self.ranking, self.place))
-        prompt = self._prompt(spec)
-        if prompt and reasons[0].startswith(_FEATURES[0][1]):
-            reasons[0] = f"{reasons[0]}: {prompt!r}"
+def reasons_for(
+    view: View, database: CatalogDatabase, ranking: Ranking, chosen: Mapping[int, ToolSpec], request: str
+) -> dict[int, tuple[str, ...]]:
+    """The reasons for some places of a ranking, with the prompts and the words that they rest on."""
+    asked = list(dict.fromkeys(words(request)))
+    prompts = _nearest_prompts(view, database, ranking, chosen)
+    found = {}
+    for place, spec in chosen.items():
+        reasons = list(brief_reasons(ranking, place))
+        if prompts.get(place) and reasons[0].startswith(_FEATURES[0][1]):
+            reasons[0] = f"{reasons[0]}: {_short(prompts[place])!r}"
         said = set(words(" ".join((spec.model_name, *spec.tags, *spec.trigger_words)))) - _COMMON
-        shared = [word for word in dict.fromkeys(words(request)) if word in said][:MAX_WORDS]
-        if shared:
+        if shared := [word for word in asked if word in said][:MAX_WORDS]:
             reasons.append(f"its name, tags or trigger words say {', '.join(shared)}")
-        return tuple(reasons)
+        found[place] = tuple(reasons)
+    return found
 
-    def _prompt(self, spec: ToolSpec) -> str:
-        """The model's prompt that is nearest to the request, cut to a length."""
-        best = self.view.by_model.best(int(self.ranking.rows[self.place]), self.ranking.evaluation.prompt_cosines)
-        if best is None:
-            return ""
-        number = int(self.view.prompts.ids[best])
-        if number >= 0:
-            known = self.database.evidence([number])
-            text = known[number].text if number in known else ""
-        else:
-            versions = list(self.database.specs(self.database.ids_of_model(spec.model_id)).values())
-            examples = {example.number: example.text for example in examples_of(versions)}
-            text = examples.get(number, "")
-        return text if len(text) <= MAX_PROMPT else text[: MAX_PROMPT - 1] + "…"
+
+def _nearest_prompts(
+    view: View, database: CatalogDatabase, ranking: Ranking, chosen: Mapping[int, ToolSpec]
+) -> dict[int, str]:
+    """For each place the model's prompt that is nearest to the request, where it has any."""
+    numbers: dict[int, int] = {}
+    for place in chosen:
+        best = view.by_model.best(int(ranking.rows[place]), ranking.evaluation.prompt_cosines)
+        if best is not None:
+            numbers[place] = int(view.prompts.ids[best])
+    texts = {number: one.text for number, one in database.evidence([n for n in numbers.values() if n > 0]).items()}
+    with_examples = [chosen[place].model_id for place, number in numbers.items() if number < 0]
+    for versions in database.versions(with_examples).values():
+        texts |= {example.number: example.text for example in examples_of(versions)}
+    return {place: texts.get(number, "") for place, number in numbers.items()}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_PROMPT else text[: MAX_PROMPT - 1] + "…"

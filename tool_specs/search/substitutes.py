@@ -40,8 +40,10 @@ class Substitute:
 def substitutes(shortlister: RankedShortlister, lost: ToolSpec, k: int = 3) -> tuple[Substitute, ...]:
     """The at most `k` models that may be offered and suit what another one is used for, the best first.
 
-    Only models of its family count: what goes with it goes with them.
+    Only models of its family count: what goes with it goes with them. What draws nothing, such as a VAE, has none.
     """
+    if not (lost.is_checkpoint or lost.is_network):
+        return ()
     view, weights = shortlister.index.view(), shortlister.index.weights
     allowed = np.zeros(len(view.models), dtype=bool)
     for base_model in FAMILIES[lost.family].base_models or (lost.base_model,):
@@ -49,7 +51,8 @@ def substitutes(shortlister: RankedShortlister, lost: ToolSpec, k: int = 3) -> t
     allowed &= view.models.ids != lost.model_id
     requests = Request.read(_requests(shortlister, view, lost), weights.encoder)
     totals: dict[int, float] = defaultdict(float)
-    for ranking in rank(view, weights.scorer, requests, CHECKPOINT if lost.is_checkpoint else NETWORK, allowed):
+    allowed &= view.kind == (CHECKPOINT if lost.is_checkpoint else NETWORK)
+    for (ranking,) in rank(view, weights.scorer, requests, [allowed]):
         for row, score in zip(ranking.rows.tolist(), ranking.scores.tolist(), strict=True):
             totals[int(view.models.ids[row])] += score / len(requests)
     found: list[Substitute] = []
@@ -57,7 +60,7 @@ def substitutes(shortlister: RankedShortlister, lost: ToolSpec, k: int = 3) -> t
     for model_id, score in sorted(totals.items(), key=lambda item: -item[1]):
         if len(found) == k:
             break
-        versions = database.specs(database.ids_of_model(model_id)).values()
+        versions = database.versions([model_id])[model_id]
         usable = (one for one in versions if one.family == lost.family and not shortlister.rules.reason_against(one))
         if (spec := next(usable, None)) is not None:
             found.append(Substitute(spec, score, changes(lost, spec)))

@@ -110,6 +110,15 @@ class CatalogDatabase:
         query = "SELECT id FROM specs WHERE body IS NOT NULL AND model_id = ? ORDER BY version_id DESC"
         return [row[0] for row in self._rows(query, (model_id,))]
 
+    def versions(self, model_ids: Sequence[int]) -> dict[int, list[ToolSpec]]:
+        """The versions of models, the newest first; a model that is not there has none."""
+        found: dict[int, list[ToolSpec]] = {model_id: [] for model_id in model_ids}
+        for batch in batches(found):
+            query = f"SELECT model_id, id, body FROM specs WHERE body IS NOT NULL AND model_id IN ({marks(batch)}) ORDER BY version_id DESC"  # noqa: S608, E501
+            for model_id, spec_id, body in self._rows(query, batch):
+                found[model_id].append(spec_in(body, spec_id))
+        return found
+
     def names(self) -> Iterator[SpecName]:
         """What every spec is called, in the order in which they were first stored."""
         query = "SELECT number, id, model_id, version_id, type, model_name FROM specs"

@@ -51,7 +51,7 @@ class Contender:
 
 
 CONTENDERS: Final[dict[str, Contender]] = {
-    # With the search over the stored catalog this becomes OURS: a class of `protocol.Searched` in `stores/ours.py`.
+    OURS: Contender("ours", "the shortlist of `diffagent search`, 2k models with reasons", ("ours", "RankedCatalog")),
     "rows": Contender("ours, rows only", "specs read and stored, no index", ("rows", "CatalogRows"), searched=False),
     "lancedb": Contender("LanceDB", "BM25 + HNSW, hybrid with RRF", ("lance", "LanceStore"), needs=("lancedb",)),
     "fts": Contender("SQLite FTS5 + matrix", "BM25 + exact cosines, RRF in Python", ("fts_matrix", "FtsMatrixStore")),
