@@ -9,7 +9,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog pocket-train pocket-report clean
+.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-shortlist pocket-train pocket-report clean
 
 setup: $(READY)
 
@@ -50,6 +50,10 @@ bench-drawing: setup
 bench-catalog: setup
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench
 	$(BIN)/python -m diffagent_tools.benchmarks.catalog
+
+# Needs real pairs, which are not part of the repository: DIFFAGENT_SHARED names their folder.
+bench-shortlist: setup
+	$(BIN)/python -m diffagent_tools.benchmarks.shortlist
 
 pocket-train: setup
 	$(BIN)/python -m finetune.pocket.train --out pocket-training --install

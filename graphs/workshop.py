@@ -73,10 +73,14 @@ class Workshop:
         return StoredCatalog(CatalogDatabase.open(read_only=True))
 
     def stored_shortlister(self, rules: Rules | None = None) -> RankedShortlister:
-        """Search over that catalog."""
+        """Search over that catalog, its index brought up to date."""
+        from graphs.cli.tables import console
         from tool_specs.search.ranked import RankedShortlister
 
-        return RankedShortlister(self.stored_catalog, rules=rules)
+        shortlister = RankedShortlister(self.stored_catalog, rules=rules)
+        with console(stderr=True).status("indexing what changed in the catalog"):
+            shortlister.index.view()
+        return shortlister
 
     @cached_property
     def backend(self) -> Backend:

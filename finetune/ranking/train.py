@@ -50,7 +50,9 @@ def run(job: Job) -> None:
     torch.set_num_threads(1)
     corpus = read_corpus(job.models, job.pairs)
     if job.seed is None:
-        train_encoder(corpus, range(len(corpus.prompts)), job.encoder).save(job.result)
+        draft = job.result.with_suffix(".draft")
+        train_encoder(corpus, range(len(corpus.prompts)), job.encoder).save(draft)
+        draft.rename(job.result)
         return
     fold = fold_of(corpus, job.seed)
     encoder = train_encoder(corpus, fold.evidence, job.encoder)

@@ -67,6 +67,7 @@ def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, 
     from graphs.cli.import_progress import ImportProgress
     from graphs.cli.tables import console
     from tool_specs.importing import import_paths
+    from tool_specs.ranking.index import CatalogIndex
     from tool_specs.store.database import CatalogDatabase
 
     if not paths and not evidence:
@@ -82,6 +83,8 @@ def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, 
         try:
             with ImportProgress(console(stderr=True)) as progress:
                 summary = import_paths(database, paths, evidence=evidence, client=client, on_step=progress.show)
+            with console(stderr=True).status("indexing what was stored"):
+                CatalogIndex(database).view()
         except KeyboardInterrupt:
             if as_json:
                 raise

@@ -23,13 +23,13 @@ from tool_specs.search.shortlist import Hit, Shortlist, checked_request
 from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, ToolSpec
 from tool_specs.store.catalog import StoredCatalog
 
-ORDINARY: Final = 2.55
-PER_CHECKPOINT: Final = 0.52
-PER_NETWORK: Final = 0.21
+ORDINARY: Final = 3.05
+PER_CHECKPOINT: Final = 0.47
+PER_NETWORK: Final = 0.18
 """A request fits where `rarity <= ORDINARY + PER_CHECKPOINT * lead + PER_NETWORK * lead`.
 
-Rarity is how rare its words are in what people ask for (the mean of the feature `request_rarity`); lead is how far the
-best checkpoint, and the best network, are ahead of the middle candidate, in nats. So what is asked in usual words fits
+Rarity is how rare its words are in what people ask for (the feature `request_rarity`); each lead is how far the best
+checkpoint, or the best network, is ahead of the middle candidate, in nats. So what is asked in usual words fits
 anyway, and what is asked in rare ones fits where models stand out by them. `python -m finetune.ranking.calibrate`
 chose the numbers on prompts that the training pairs hold back, short plain requests, and texts that ask for no
 picture; `make bench-shortlist` reports misses and false alarms on others.

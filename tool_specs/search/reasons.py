@@ -13,6 +13,7 @@ from tool_specs.store.database import CatalogDatabase
 
 NEAR = 0.45
 """A prompt or a text at least as near as this is a reason."""
+NEAREST = "the nearest there is"
 MAX_PROMPT = 80
 MAX_WORDS = 4
 _COMMON = frozenset(["a", "an", "and", "at", "by", "for", "from", "in", "it", "of", "on", "or", "the", "to", "with"])
@@ -28,7 +29,7 @@ def brief_reasons(ranking: Ranking, place: int) -> tuple[str, ...]:
     """The reasons that the features of one place of a ranking give."""
     values = ((reason, float(ranking.feature(feature)[place])) for feature, reason in _FEATURES)
     reasons = [f"{reason} ({value:.2f})" for reason, value in values if value >= NEAR]
-    return tuple(reasons[:1]) or ("the nearest there is",)
+    return tuple(reasons[:1]) or (NEAREST,)
 
 
 def reasons_for(
@@ -44,6 +45,7 @@ def reasons_for(
             reasons[0] = f"{reasons[0]}: {_short(prompts[place])!r}"
         said = set(words(" ".join((spec.model_name, *spec.tags, *spec.trigger_words)))) - _COMMON
         if shared := [word for word in asked if word in said][:MAX_WORDS]:
+            reasons = [one for one in reasons if one != NEAREST]
             reasons.append(f"its name, tags or trigger words say {', '.join(shared)}")
         found[place] = tuple(reasons)
     return found

@@ -222,7 +222,7 @@ QUERIES = [
     Query("of a base", "a dragon", base_model="SDXL 1.0"),
     Query("of no base", "a dragon", base_model="Wan Video"),
     Query("foreign", "龙"),
-    Query("long", "dragon " * 300),
+    Query("long", "a dragon above the clouds, " * 80, "Checkpoint"),
 ]
 
 
