@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from diffagent_tools.rewards.protocol import Reward
     from graphs.agent import DiffAgentGraph
     from tool_specs.catalog import Catalog
+    from tool_specs.rules import Rules
     from tool_specs.search.ranked import RankedShortlister
-    from tool_specs.search.rules import Rules
     from tool_specs.search.shortlist import Shortlister
     from tool_specs.store.catalog import StoredCatalog
 
@@ -74,11 +74,12 @@ class Workshop:
 
     def stored_shortlister(self, rules: Rules | None = None) -> RankedShortlister:
         """Search over that catalog, its index brought up to date."""
-        from graphs.cli.tables import console
+        from rich.console import Console
+
         from tool_specs.search.ranked import RankedShortlister
 
         shortlister = RankedShortlister(self.stored_catalog, rules=rules)
-        with console(stderr=True).status("indexing what changed in the catalog"):
+        with Console(stderr=True).status("indexing what changed in the catalog"):
             shortlister.index.view()
         return shortlister
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     )
     from tool_specs.families import FAMILIES, Family, family_of
     from tool_specs.infotext import Infotext, parse_infotext, to_infotext
+    from tool_specs.rules import Rules
     from tool_specs.search.ranked import RankedShortlister
-    from tool_specs.search.rules import Rules
     from tool_specs.search.shortlist import Shortlister
     from tool_specs.spec import ToolSpec
     from tool_specs.store.catalog import StoredCatalog
@@ -57,7 +57,7 @@ _HOMES = {
     "LoraUse": "calls",
     "RankedShortlister": "search.ranked",
     "RequestError": "exceptions",
-    "Rules": "search.rules",
+    "Rules": "rules",
     "Shortlister": "search.shortlist",
     "StoredCatalog": "store.catalog",
     "ToolSpec": "spec",

@@ -14,6 +14,7 @@ import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
 from tool_specs.civitai.records import specs_of
+from tool_specs.exceptions import CatalogError
 from tool_specs.importing.documents import entries
 from tool_specs.importing.pairs import evidence_of
 from tool_specs.importing.shapes import model_record
@@ -72,7 +73,11 @@ def read_corpus(models: Path, pairs: Path) -> Corpus:
             versions[spec.model_id].append(Described.of(spec))
     prompts: list[Prompt] = []
     for entry in entries(pairs):
-        evidence = evidence_of(entry.value)
+        try:
+            evidence = evidence_of(entry.value)
+        except CatalogError as error:
+            msg = f"{entry.place} of {pairs}: {entry.reason or error}; take it out, or make it a training pair"
+            raise CatalogError(msg) from error
         prompts.append(Prompt(len(prompts), evidence.text, tuple(dict.fromkeys(use.model_id for use in evidence.uses))))
     return Corpus(tuple(map(tuple, versions.values())), tuple(prompts), near_duplicates([p.text for p in prompts]))
 

@@ -69,6 +69,7 @@ def train(models: Path, pairs: Path, work: Path, *, quick: bool, workers: int) -
         quick: A small encoder of few steps, to see that everything runs.
         workers: Parts that run side by side.
     """
+    work = work / ("quick" if quick else "full")
     work.mkdir(parents=True, exist_ok=True)
     encoder, scorer = (QUICK, ScorerRecipe(epochs=2)) if quick else (EncoderRecipe(), ScorerRecipe())
     whole = Job(models, pairs, work, encoder, scorer, None)

@@ -16,7 +16,7 @@ from tool_specs.spec import RATINGS, ContentRating
 
 if TYPE_CHECKING:
     from graphs.workshop import Workshop
-    from tool_specs.search.rules import Rules
+    from tool_specs.rules import Rules
     from tool_specs.search.shortlist import Shortlist
 
 MAX_EXCLUDED = 20
@@ -69,6 +69,9 @@ def command(request: str | None, limit: int, commercial: bool, rating: ContentRa
     from graphs.workshop import Workshop
 
     workshop = Workshop()
+    if queries is not None and (pocket or commercial or why or memory is not None or rating != RATINGS[0]):
+        msg = "--queries ranks all models of your catalog: it goes with --k and --json alone"
+        raise click.UsageError(msg)
     if queries is not None:
         return _answer(workshop, queries, limit, given=request)
     if request is None:
@@ -80,7 +83,7 @@ def command(request: str | None, limit: int, commercial: bool, rating: ContentRa
     rules = _rules(workshop, commercial=commercial, rating=rating, memory=memory)
     stored = not pocket and workshop.has_stored_catalog
     if stored:
-        shortlist = workshop.stored_shortlister(rules).shortlist(text, k=limit)
+        shortlist = workshop.stored_shortlister(rules).shortlist(text, k=limit, explain=why)
     else:
         from tool_specs.search.shortlist import Shortlister
 
@@ -89,7 +92,7 @@ def command(request: str | None, limit: int, commercial: bool, rating: ContentRa
 
 
 def _rules(workshop: Workshop, *, commercial: bool, rating: ContentRating, memory: float | None) -> Rules:
-    from tool_specs.search.rules import GB, Rules
+    from tool_specs.rules import GB, Rules
 
     home = next(folder for folder in (workshop.home, *workshop.home.parents) if folder.exists())
     return Rules(

@@ -32,7 +32,7 @@ def command(spec_id: str, as_json: bool) -> int:
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from graphs.cli.tables import console, pairs_table
     from graphs.workshop import Workshop
-    from tool_specs.search.rules import Rules
+    from tool_specs.rules import Rules
 
     workshop = Workshop()
     spec, stored = _spec(workshop, spec_id)

@@ -16,7 +16,7 @@ from tests.graphs.paper_world import (
 )
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CatalogError, RequestError
-from tool_specs.search.rules import Rules
+from tool_specs.rules import Rules
 from tool_specs.search.shortlist import Shortlister
 
 OLD = "civitai:9003@9103"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Final, Self
 
 import numpy as np
@@ -12,6 +14,7 @@ from tool_specs.ranking.encoder import Encoder
 from tool_specs.ranking.postings import Postings
 from tool_specs.ranking.segments import Segment
 from tool_specs.ranking.texts import grams, numbered, phrases, pieces, words
+from tool_specs.rules import offers_of
 from tool_specs.spec import ToolSpec
 
 CHECKPOINT, NETWORK, OTHER = 0, 1, 2
@@ -53,6 +56,7 @@ class Described:
     stem: str
     downloads: int | None
     creator: str
+    offers: int
 
     @classmethod
     def of(cls, spec: ToolSpec) -> Self:
@@ -70,6 +74,7 @@ class Described:
             stem=spec.files[0].stem if spec.files else "",
             downloads=spec.stats.downloads,
             creator=spec.creator or "",
+            offers=offers_of(spec),
         )
 
 
@@ -94,7 +99,8 @@ def model_segment(models: Sequence[Sequence[Described]], encoder: Encoder) -> Se
     """Index models, each given as its versions: what is written about them, and what is known of them.
 
     Columns: `version` (the newest), `kind`, `popularity` (log of downloads, NaN where unknown), `embedding` (whether a
-    textual inversion), `creator` (a term, 0 where unknown). Links: terms of the base models that it has versions for.
+    textual inversion), `creator` (a term, 0 where unknown), `offers` (bits of the rules that some version
+    passes). Links: terms of the base models that it has versions for.
     """
     texts = [text_of(versions) for versions in models]
     links = [(n, base) for n, versions in enumerate(models) for base in {version.base_model for version in versions}]
@@ -107,6 +113,9 @@ def model_segment(models: Sequence[Sequence[Described]], encoder: Encoder) -> Se
             "kind": np.array([versions[0].kind for versions in models], dtype=np.int8),
             "popularity": np.array([_popularity(versions) for versions in models], dtype=np.float32),
             "embedding": np.array([versions[0].embedding for versions in models], dtype=bool),
+            "offers": np.array(
+                [_united(version.offers for version in versions) for versions in models], dtype=np.uint8
+            ),
             "creator": np.where([bool(versions[0].creator) for versions in models], creators, 0),
         },
         fields={
@@ -143,6 +152,10 @@ def text_of(versions: Sequence[Described]) -> ModelText:
         name=[word for text in names for word in words(text)],
         pieces=pieces(dict.fromkeys(word for text in (*names, *triggers, *stems) for word in words(text))),
     )
+
+
+def _united(bits: Iterable[int]) -> int:
+    return reduce(or_, bits, 0)
 
 
 def _popularity(versions: Sequence[Described]) -> float:

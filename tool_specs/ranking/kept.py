@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
+import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,11 @@ from tool_specs.ranking.segments import Segment
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Grows when what is indexed, or how it is written, changes."""
 _NAME: Final = re.compile(r"\d+")
+ABANDONED: Final = 3600.0
+"""Seconds after which a draft was left by a process that was killed."""
 _LABEL: Final = "index.json"
 
 
@@ -66,9 +69,8 @@ class KeptIndex:
 
     def save(self, version: int, prompts: Segment, models: Segment) -> None:
         """Keep a state, and forget all others; a process that reads one of them keeps what it has mapped."""
-        target, draft = self._folder / str(version), self._folder / f"draft-{os.getpid()}"
+        target, draft = self._folder / str(version), self._folder / f"draft-{uuid.uuid4().hex}"
         try:
-            shutil.rmtree(draft, ignore_errors=True)
             prompts.save(draft / "prompts")
             models.save(draft / "models")
             (draft / _LABEL).write_text(json.dumps(self._label), encoding="utf-8")
@@ -78,8 +80,13 @@ class KeptIndex:
             logger.info("the search index cannot be kept in %s: %s", self._folder, error)
             shutil.rmtree(draft, ignore_errors=True)
             return
-        for number in self._versions() - {version}:
-            shutil.rmtree(self._folder / str(number), ignore_errors=True)
+        for folder in self._outdated(version):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _outdated(self, version: int) -> list[Path]:
+        """Folders of other states, and drafts that nobody can still be writing."""
+        drafts = [folder for folder in self._folder.glob("draft-*") if time.time() - folder.stat().st_mtime > ABANDONED]
+        return [*drafts, *(self._folder / str(number) for number in self._versions() - {version})]
 
     def _versions(self) -> set[int]:
         try:

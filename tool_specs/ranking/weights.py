@@ -65,6 +65,9 @@ class RankingWeights:
                 raise CatalogError(msg)
             count = max(1, sum(name.endswith(".biases") for name in arrays))
             layers = [(arrays[f"scorer.{n}.weights"], arrays[f"scorer.{n}.biases"]) for n in range(count)]
+            if layers[-1][0].shape[1] != 1:
+                msg = f"the ranking weights {path} lack the scorer's last layer; {_REMEDY}"
+                raise CatalogError(msg)
             return cls.of(
                 Encoder(arrays["encoder.terms"], arrays["encoder.table"], arrays["encoder.scales"]),
                 Scorer(arrays["scorer.means"], arrays["scorer.deviations"], layers),

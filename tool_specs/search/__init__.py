@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tool_specs.rules import Rules
 from tool_specs.search.embedder import Embedder
 from tool_specs.search.matching import Match, Thresholds
-from tool_specs.search.rules import Rules
 from tool_specs.search.shortlist import Hit, Shortlist, Shortlister
 from tool_specs.search.vocabulary import ClosedVocabulary, Translation
 

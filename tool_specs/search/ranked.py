@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
 from tool_specs.ranking.documents import CHECKPOINT, NETWORK
 from tool_specs.ranking.features import Request
-from tool_specs.ranking.index import CatalogIndex
+from tool_specs.ranking.index import CatalogIndex, model_id_of
 from tool_specs.ranking.ranking import Ranking, rank
 from tool_specs.ranking.texts import numbered
 from tool_specs.ranking.view import View
+from tool_specs.rules import Rules
 from tool_specs.search.reasons import brief_reasons, reasons_for
-from tool_specs.search.rules import Rules
 from tool_specs.search.shortlist import Hit, Shortlist, checked_request
 from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, ToolSpec
 from tool_specs.store.catalog import StoredCatalog
 
-ORDINARY: Final = 3.05
-PER_CHECKPOINT: Final = 0.47
-PER_NETWORK: Final = 0.18
+ORDINARY: Final = 2.83
+PER_CHECKPOINT: Final = 0.48
+PER_NETWORK: Final = 0.22
 """A request fits where `rarity <= ORDINARY + PER_CHECKPOINT * lead + PER_NETWORK * lead`.
 
 Rarity is how rare its words are in what people ask for (the feature `request_rarity`); each lead is how far the best
@@ -37,8 +39,6 @@ picture; `make bench-shortlist` reports misses and false alarms on others.
 MIN_PROMPTS: Final = 5000
 """Fewer prompts show too little of what people ask for: all requests fit."""
 NEAREST: Final = 3
-MAX_EXCLUDED: Final = 100
-"""Excluded models that a shortlist names."""
 _KINDS: Final = {**dict.fromkeys(CHECKPOINT_TYPES, CHECKPOINT), **dict.fromkeys(NETWORK_TYPES, NETWORK)}
 
 
@@ -107,8 +107,13 @@ class RankedShortlister:
         on_disk = frozenset(file.spec_id for file in catalog.database.local_files() if file.spec_id)
         self.rules = replace(rules or Rules(), on_disk=on_disk)
 
-    def shortlist(self, request: str, k: int = 8) -> Shortlist:
+    def shortlist(self, request: str, k: int = 8, *, explain: bool = False) -> Shortlist:
         """The at most `k` checkpoints and `k` networks that suit a request and pass the rules.
+
+        Args:
+            request: What the picture should show.
+            k: Most models of each kind.
+            explain: Whether to name the models that would be on the list but for the rules.
 
         Raises:
             RequestError: The request is empty, too long, or `k` is below 1.
@@ -116,16 +121,21 @@ class RankedShortlister:
         text = checked_request(request, k)
         view = self.index.view()
         requests = Request.read([text], self.index.weights.encoder)
-        choices = [view.kind == CHECKPOINT, view.kind == NETWORK]
-        checkpoints, networks = rank(view, self.index.weights.scorer, requests, choices)[0]
-        excluded: dict[str, str] = {}
-        hits = self._hits(view, text, checkpoints, k, excluded, beside=())
+        kinds = [view.kind == CHECKPOINT, view.kind == NETWORK]
+        offered = self._offered(view)
+        choices = [kind & offered for kind in kinds] + (kinds if explain else [])
+        checkpoints, networks, *everything = rank(view, self.index.weights.scorer, requests, choices)[0]
+        hits = self._hits(view, text, checkpoints, k, beside=())
         chosen = [hit.spec for hit in hits]
         return Shortlist(
             request=text,
             hits=tuple(hits),
-            networks=tuple(self._hits(view, text, networks, k, excluded, beside=chosen)) if chosen else (),
-            excluded=tuple(excluded.items())[:MAX_EXCLUDED],
+            networks=tuple(self._hits(view, text, networks, k, beside=chosen)) if chosen else (),
+            excluded=tuple(
+                one
+                for ranking, beside in zip(everything, ((), chosen), strict=False)
+                for one in self._kept_out(view, ranking, k, beside=beside)
+            ),
             fits=bool(hits) and suits(view, checkpoints, networks),
             nearest=tuple(hits[:NEAREST]),
         )
@@ -151,8 +161,13 @@ class RankedShortlister:
             choices = [(view.kind == kind) & allowed for kind in kinds]
             rankings = rank(view, self.index.weights.scorer, [requests[n] for n in places], choices)
             for n, answers in zip(places, rankings, strict=True):
-                found[n] += [hit for ranking in answers for hit in self._found(view, ranking, base_model, k)]
-        return [sorted(hits, key=lambda hit: -hit.score)[:k] for hits in found]
+                found[n] = self._mixed([list(self._found(view, ranking, base_model, k)) for ranking in answers])
+        return [hits[:k] for hits in found]
+
+    @staticmethod
+    def _mixed(lists: Sequence[Sequence[Found]]) -> list[Found]:
+        """Answers of several kinds in turn: scores of different kinds cannot be compared."""
+        return [hit for hits in zip_longest(*lists) for hit in hits if hit is not None]
 
     def _found(self, view: View, ranking: Ranking, base_model: str | None, k: int) -> Iterator[Found]:
         versions = view.models.column("version")
@@ -166,27 +181,37 @@ class RankedShortlister:
         versions = self.catalog.database.versions([model_id])[model_id]
         return next((spec.version_id for spec in versions if spec.base_model == base_model), None)
 
-    def _hits(
-        self, view: View, text: str, ranking: Ranking, k: int, excluded: dict[str, str], *, beside: Sequence[ToolSpec]
-    ) -> list[Hit]:
+    def _offered(self, view: View) -> NDArray[np.bool_]:
+        """Rows with a version that the rules allow, as far as the index knows, (models,)."""
+        if (bit := self.rules.offer) is None:
+            return np.ones(len(view.models), dtype=bool)
+        on_disk = [model_id_of(spec_id) for spec_id in self.rules.on_disk]
+        allowed = (view.models.column("offers").astype(np.uint8) >> np.uint8(bit)) & np.uint8(1)
+        return (allowed > 0) | np.isin(view.models.ids, on_disk)
+
+    def _hits(self, view: View, text: str, ranking: Ranking, k: int, *, beside: Sequence[ToolSpec]) -> list[Hit]:
         """The best models with a version that may be offered, and that loads into one of the checkpoints beside it."""
         database = self.catalog.database
         chosen: dict[int, ToolSpec] = {}
         model_ids = view.models.ids[ranking.rows].tolist()
         for start in range(0, len(model_ids), k):
             for place, versions in enumerate(database.versions(model_ids[start : start + k]).values(), start):
-                reasons = {spec.id: self._reason_against(spec, beside) for spec in versions}
-                usable = next((spec for spec in versions if not reasons[spec.id]), None)
-                if usable is not None:
+                usable = next((spec for spec in versions if not self._reason_against(spec, beside)), None)
+                if usable is not None and len(chosen) < k:
                     chosen[place] = usable
-                else:
-                    excluded |= reasons
-                if len(chosen) == k:
-                    break
             if len(chosen) == k:
                 break
         why = reasons_for(view, database, ranking, chosen, text)
         return [Hit(spec, float(ranking.scores[place]), why[place]) for place, spec in chosen.items()]
+
+    def _kept_out(
+        self, view: View, ranking: Ranking, k: int, *, beside: Sequence[ToolSpec]
+    ) -> Iterator[tuple[str, str]]:
+        """Of the best models, whether they may be offered or not, those that may not, with the reason."""
+        for versions in self.catalog.database.versions(view.models.ids[ranking.rows[:k]].tolist()).values():
+            reasons = [(spec.id, self._reason_against(spec, beside)) for spec in versions]
+            if all(reason for _, reason in reasons):
+                yield from reasons
 
     def _reason_against(self, spec: ToolSpec, beside: Sequence[ToolSpec]) -> str:
         if reason := self.rules.reason_against(spec):

@@ -14,10 +14,10 @@ from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
 from tool_specs.families import FAMILIES
 from tool_specs.prompts import clean_text
+from tool_specs.rules import Rules
 from tool_specs.search.embedder import Embedder
 from tool_specs.search.matching import Match, Thresholds, Understanding, understand
 from tool_specs.search.reading import MAX_REQUEST
-from tool_specs.search.rules import Rules
 from tool_specs.search.terms import TermIndex
 from tool_specs.search.words import WordIndex
 from tool_specs.spec import ToolSpec

@@ -14,7 +14,7 @@ from tool_specs.calls import arguments_model, to_call
 from tool_specs.civitai import RecordReading, specs_of
 from tool_specs.families import FAMILIES
 from tool_specs.infotext import parse_infotext, spec_hashes, spec_names, to_infotext
-from tool_specs.search.rules import Rules
+from tool_specs.rules import Rules
 from tool_specs.spec import ToolSpec
 
 SHA256 = "5B75B0F944F09ED1C28A76D5FEACBBDA55C5EDD6BD388FACD5B9C723E1546814"

@@ -24,7 +24,7 @@ def view_of(prompts: int) -> View:
     texts = (f"{style} of a {subject} {place}" for style, subject, place in itertools.product(STYLES, SUBJECTS, PLACES))
     asked = [Prompt(n, text, (1 + n % 3,)) for n, text in zip(range(prompts), itertools.cycle(texts))]
     models = [
-        [Described(n, 10 * n, f"model {n}", kind, False, "SD 1.5", (), (), "", "", 5, "")]
+        [Described(n, 10 * n, f"model {n}", kind, False, "SD 1.5", (), (), "", "", 5, "", 63)]
         for n, kind in ((1, CHECKPOINT), (2, NETWORK), (3, CHECKPOINT))
     ]
     return View.of(Collection.of(prompt_segment(asked, encoder)), Collection.of(model_segment(models, encoder)))

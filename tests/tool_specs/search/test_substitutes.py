@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.stored_models import THEMES, prove, put, record, specs
+from tool_specs.rules import Rules
 from tool_specs.search.ranked import RankedShortlister
-from tool_specs.search.rules import Rules
 from tool_specs.search.substitutes import Substitute, changes, substitutes
 from tool_specs.spec import ToolSpec
 from tool_specs.store.catalog import StoredCatalog

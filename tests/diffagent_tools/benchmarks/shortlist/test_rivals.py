@@ -17,7 +17,7 @@ PROMPTS = ("a castle on a hill", "a castle by the sea", "a red car")
 
 
 def model(model_id: int, name: str, kind: int = CHECKPOINT) -> list[Described]:
-    return [Described(model_id, 10 * model_id, name, kind, False, "SD 1.5", (), (), f"It draws {name}.", "", 5, "")]
+    return [Described(model_id, 10 * model_id, name, kind, False, "SD 1.5", (), (), f"It draws {name}.", "", 5, "", 63)]
 
 
 @pytest.fixture

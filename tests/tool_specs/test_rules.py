@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tool_specs.conftest import SpecMaker
-from tool_specs.search.rules import Rules
+from tool_specs.rules import Rules
 from tool_specs.spec import ModelFile
 
 SAFE = ModelFile(id=1, name="x.safetensors", type="Model", format="SafeTensor", size_kb=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tool_specs.families import FAMILIES
-from tool_specs.spec import GONE, ContentRating, ToolSpec
+from tool_specs.spec import GONE, RATINGS, ContentRating, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,17 @@ class Rules:
         return next((reason for holds, reason in _OBJECTIONS if holds(spec, self)), "").format(
             spec=spec, size=_bytes_of(spec) / GB, rules=self
         )
+
+    @property
+    def offer(self) -> int | None:
+        """The bit of `offers_of` that these rules ask for, but for disk and memory; None where there is none."""
+        usual = replace(self, disk=None, memory=None, on_disk=frozenset())
+        return _OFFERS.get(usual)
+
+
+def offers_of(spec: ToolSpec) -> int:
+    """Which usual rules a spec passes, one bit each: a spec's row in an index tells what need not be looked at."""
+    return sum(1 << bit for rules, bit in _OFFERS.items() if not rules.reason_against(spec))
 
 
 GB: Final = 10**9
@@ -76,3 +87,9 @@ _OBJECTIONS: tuple[tuple[Callable[[ToolSpec, Rules], bool], str], ...] = (
         "its file of {size:.1f} GB does not fit into the device's memory",
     ),
 )
+
+_OFFERS: Final = {
+    Rules(ratings=RATINGS[:number], commercial=commercial): len(RATINGS) * commercial + number - 1
+    for commercial in (False, True)
+    for number in range(1, len(RATINGS) + 1)
+}
