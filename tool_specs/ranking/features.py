@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,13 @@ _CANDIDATES: Final = (
     ("name_rare", 30), ("name_pieces", 20),
 )  # fmt: skip
 """How many of the best models by a feature are looked at closely."""
+_FINISHED: Final[dict[str, Callable[[Scores], Scores]]] = {
+    "prompt_posterior": lambda odds: np.log(odds + np.float32(1e-5)),
+    "prompt_second": lambda sums: np.maximum(sums, 0) ** np.float32(1 / 6),
+}
+"""What is done to candidates alone, because it takes time."""
+_SHARED: Final = ("prompt_words", "prompt_meaning", "text_rare", "text_meaning")
+"""Features that are also given as a part of the best model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,45 +103,39 @@ def evaluate(
     """
     vectors = np.stack([request.vector for request in requests])
     rows = [np.flatnonzero(choice) for choice in choices]
-    # Almost all of the work is done by numpy without the interpreter's lock.
+    # Almost all of the work is done by numpy without the interpreter's lock, so threads share it.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        text_cosines = pool.submit(view.models.cosines, vectors)
-        prompt_cosines = view.prompts.cosines(vectors)
-        texts = pool.map(partial(_text_features, view), requests, text_cosines.result())
-        prompts = pool.map(partial(_prompt_features, view), requests, prompt_cosines)
-        compared = partial(_all_compared, view, rows)
-        return list(pool.map(compared, requests, prompt_cosines, prompts, texts))
-
-
-def _all_compared(
-    view: View,
-    choices: Sequence[NDArray[np.int64]],
-    request: Request,
-    cosines: Scores,
-    prompts: dict[str, Scores],
-    texts: dict[str, Scores],
-) -> tuple[Evaluation, ...]:
-    return tuple(_compared(view, rows, request, cosines, prompts | texts) for rows in choices)
+        prompt_cosines = pool.submit(view.prompts.cosines, vectors)
+        text_cosines = view.models.cosines(vectors)
+        texts = pool.map(partial(_text_features, view), requests, text_cosines)
+        said = pool.map(partial(_said_features, view), requests)
+        meant = pool.map(partial(_meant_features, view), prompt_cosines.result())
+        asked = zip(requests, prompt_cosines.result(), texts, said, meant, strict=True)
+        compared = [
+            [pool.submit(_compared, view, own, request, cosines, {**text, **words, **meaning}) for own in rows]
+            for request, cosines, text, words, meaning in asked
+        ]
+        return [tuple(one.result() for one in evaluations) for evaluations in compared]
 
 
 def _compared(
     view: View, rows: NDArray[np.int64], request: Request, cosines: Scores, whole: dict[str, Scores]
 ) -> Evaluation:
-    whole = {name: values[rows] for name, values in whole.items()}
-    chosen = _candidates(whole)
-    peaks = {name: max(float(values.max(initial=0.0)), 1e-6) for name, values in whole.items()}
+    mine = {name: whole[name][rows] for name, _ in _CANDIDATES}
+    chosen = _candidates(mine)
+    own = rows[chosen]
+    peaks = {name: max(float(mine[name].max(initial=0.0)), 1e-6) for name in _SHARED}
     table = np.zeros((len(chosen), len(FEATURES)), dtype=np.float32)
 
     def put(name: str, values: NDArray[np.generic] | float) -> None:
         table[:, NAMES[name]] = values
 
     for name, values in whole.items():
-        put(name, values[chosen])
-    for name in ("prompt_words", "prompt_meaning", "text_rare", "text_meaning"):
-        put(f"{name}_share", whole[name][chosen] / peaks[name])
+        put(name, _FINISHED[name](values[own]) if name in _FINISHED else values[own])
+    for name, peak in peaks.items():
+        put(f"{name}_share", mine[name][chosen] / peak)
     for name in ("prompt_words", "prompt_meaning"):
-        put(f"{name}_rank", _log_ranks(whole[name], chosen))
-    own = rows[chosen]
+        put(f"{name}_rank", _log_ranks(mine[name], chosen))
     put("prompts", np.log1p(view.count[own]))
     put("has_prompts", view.count[own] > 0)
     put("creator_prompts", np.log1p(view.creator_count[own]))
@@ -151,24 +152,28 @@ def _compared(
     return Evaluation(own, table, cosines)
 
 
-def _prompt_features(view: View, request: Request, cosines: Scores) -> dict[str, Scores]:
-    """What the prompts say for every row."""
-    prompts = view.prompts
-    alive = np.where(prompts.alive, cosines, -1.0).astype(np.float32, copy=False)
-    near = np.maximum(alive, 0)
+def _meant_features(view: View, cosines: Scores) -> dict[str, Scores]:
+    """How near the prompts of every row come."""
+    if not view.prompts.alive.all():
+        cosines = np.where(view.prompts.alive, cosines, np.float32(-1))
+    near = np.maximum(cosines, 0)
     best = view.by_model.maxima(near)
-    odds = np.exp((alive - alive.max(initial=-1.0)) / TEMPERATURE)
-    posterior = view.by_model.totals(odds / max(float(odds.sum()), 1e-6)) / np.sqrt(view.count + 1)
-    said = prompts.scores("grams", request.grams, _idf(prompts, "grams", request.grams))
-    phrased = prompts.scores("phrases", request.phrases, _idf(prompts, "phrases", request.phrases))
+    odds = np.exp((cosines - cosines.max(initial=-1.0)) / TEMPERATURE)
+    each = (max(float(odds.sum()), 1e-6) * np.sqrt(view.count + 1)).astype(np.float32)
     return {
-        "prompt_words": view.by_model.maxima(said),
-        "prompt_phrases": view.by_model.maxima(phrased),
         "prompt_meaning": best,
-        "prompt_posterior": np.log(posterior + 1e-5),
-        "prompt_second": np.maximum(view.by_model.totals(_sixth(near)) - _sixth(best), 0) ** (1 / 6),
+        "prompt_posterior": view.by_model.totals(odds) / each,
+        "prompt_second": view.by_model.totals(_sixth(near)) - _sixth(best),
         "creator_meaning": np.where(view.creator_count > 0, view.by_creator.maxima(near)[view.creator], 0),
     }
+
+
+def _said_features(view: View, request: Request) -> dict[str, Scores]:
+    """Which words the prompts of every row share with the request."""
+    prompts = view.prompts
+    said = prompts.scores("grams", request.grams, _idf(prompts, "grams", request.grams))
+    phrased = prompts.scores("phrases", request.phrases, _idf(prompts, "phrases", request.phrases))
+    return {"prompt_words": view.by_model.maxima(said), "prompt_phrases": view.by_model.maxima(phrased)}
 
 
 def _text_features(view: View, request: Request, cosines: Scores) -> dict[str, Scores]:

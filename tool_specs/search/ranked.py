@@ -195,12 +195,15 @@ class RankedShortlister:
         chosen: dict[int, ToolSpec] = {}
         model_ids = view.models.ids[ranking.rows].tolist()
         for start in range(0, len(model_ids), k):
-            for place, versions in enumerate(database.versions(model_ids[start : start + k]).values(), start):
-                usable = next((spec for spec in versions if not self._reason_against(spec, beside)), None)
-                if usable is not None and len(chosen) < k:
-                    chosen[place] = usable
             if len(chosen) == k:
                 break
+            batch = database.versions_one_by_one(model_ids[start : start + k])
+            for place, versions in enumerate(batch.values(), start):
+                if len(chosen) == k:
+                    break
+                usable = next((spec for spec in versions if not self._reason_against(spec, beside)), None)
+                if usable is not None:
+                    chosen[place] = usable
         why = reasons_for(view, database, ranking, chosen, text)
         return [Hit(spec, float(ranking.scores[place]), why[place]) for place, spec in chosen.items()]
 

@@ -112,12 +112,16 @@ class CatalogDatabase:
 
     def versions(self, model_ids: Sequence[int]) -> dict[int, list[ToolSpec]]:
         """The versions of models, the newest first; a model that is not there has none."""
-        found: dict[int, list[ToolSpec]] = {model_id: [] for model_id in model_ids}
+        return {model_id: list(specs) for model_id, specs in self.versions_one_by_one(model_ids).items()}
+
+    def versions_one_by_one(self, model_ids: Sequence[int]) -> dict[int, Iterator[ToolSpec]]:
+        """The same, each version read from its row when it is asked for."""
+        found: dict[int, list[tuple[str, bytes]]] = {model_id: [] for model_id in model_ids}
         for batch in batches(found):
             query = f"SELECT model_id, id, body FROM specs WHERE body IS NOT NULL AND model_id IN ({marks(batch)}) ORDER BY version_id DESC"  # noqa: S608, E501
             for model_id, spec_id, body in self._rows(query, batch):
-                found[model_id].append(spec_in(body, spec_id))
-        return found
+                found[model_id].append((spec_id, body))
+        return {model_id: (spec_in(body, spec_id) for spec_id, body in rows) for model_id, rows in found.items()}
 
     def names(self) -> Iterator[SpecName]:
         """What every spec is called, in the order in which they were first stored."""

@@ -51,7 +51,7 @@ class Contender:
 
 
 CONTENDERS: Final[dict[str, Contender]] = {
-    OURS: Contender("ours", "the shortlist of `diffagent search`, 2k models with reasons", ("ours", "RankedCatalog")),
+    OURS: Contender("ours", "28 features over words, prompts and vectors, weighed", ("ours", "RankedCatalog")),
     "rows": Contender("ours, rows only", "specs read and stored, no index", ("rows", "CatalogRows"), searched=False),
     "lancedb": Contender("LanceDB", "BM25 + HNSW, hybrid with RRF", ("lance", "LanceStore"), needs=("lancedb",)),
     "fts": Contender("SQLite FTS5 + matrix", "BM25 + exact cosines, RRF in Python", ("fts_matrix", "FtsMatrixStore")),

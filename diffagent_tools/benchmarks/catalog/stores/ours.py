@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from diffagent_tools.benchmarks.catalog.corpus import Entry
 from diffagent_tools.benchmarks.catalog.stores.rows import CatalogRows
-from tool_specs.search.ranked import RankedShortlister
+from tool_specs.naming import spec_id
+from tool_specs.search.ranked import Query, RankedShortlister
 from tool_specs.spec import ToolSpec
 from tool_specs.store.catalog import StoredCatalog
 from tool_specs.store.database import CatalogDatabase
 
 
 class RankedCatalog(CatalogRows):
-    """What `diffagent search` does: rows, index, ranking, rules and reasons; it makes its own vectors."""
+    """Rows, index and ranking, checkpoints and networks each; it makes its own vectors."""
 
     def build(self) -> None:
         """Store the rows and index them."""
@@ -29,10 +30,9 @@ class RankedCatalog(CatalogRows):
         self._shortlister = RankedShortlister(StoredCatalog(self._database))
 
     def search(self, text: str, vector: NDArray[np.float32], k: int) -> list[str]:  # noqa: ARG002 - the protocol's
-        """The shortlist: k checkpoints and k networks, the best of both first."""
-        shortlist = self._shortlister.shortlist(text, k)
-        hits = sorted((*shortlist.hits, *shortlist.networks), key=lambda hit: -hit.score)
-        return [hit.spec.id for hit in hits]
+        """Checkpoints and networks in turn, k in all."""
+        (found,) = self._shortlister.answer([Query("", text)], k)
+        return [spec_id(one.model_id, one.version_id) for one in found]
 
     def upsert(self, spec: Entry) -> None:
         """Store one spec anew; the index follows at the next search."""

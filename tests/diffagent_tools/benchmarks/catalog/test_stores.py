@@ -12,6 +12,7 @@ import pytest
 from diffagent_tools.benchmarks.catalog.corpus import Corpus
 from diffagent_tools.benchmarks.catalog.generation import make_corpus
 from diffagent_tools.benchmarks.catalog.stores import CONTENDERS
+from tool_specs.naming import parse_spec_id
 
 SPECS = 500
 
@@ -61,8 +62,10 @@ def test_each_store_finds_what_it_holds_and_what_was_changed(store: str, corpus:
     opened.open()
     for batch in corpus.batches("specs"):
         for spec in batch[::50]:
-            assert opened.search(spec.text, spec.vector, 50).count(spec.id) == 1
+            found = [parse_spec_id(name)[0] for name in opened.search(spec.text, spec.vector, 50)]
+            assert parse_spec_id(spec.id)[0] in found
     change = corpus.changes()[0]
     opened.upsert(change)
-    assert change.id in opened.search(change.text.split()[0], change.vector, 50)
+    found = [parse_spec_id(name)[0] for name in opened.search(change.text.split()[0], change.vector, 50)]
+    assert parse_spec_id(change.id)[0] in found
     opened.close()
