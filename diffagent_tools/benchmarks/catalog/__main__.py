@@ -12,8 +12,8 @@ from rich.console import Console
 
 from diffagent_tools.benchmarks.catalog.generation import CHANGES, QUERIES, make_corpus
 from diffagent_tools.benchmarks.catalog.report import table
-from diffagent_tools.benchmarks.catalog.running import CORES, measure
-from diffagent_tools.benchmarks.catalog.stores import CONTENDERS
+from diffagent_tools.benchmarks.catalog.running import measure
+from diffagent_tools.benchmarks.catalog.stores import CONTENDERS, CORES
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ from typing import Any, Final
 from diffagent_tools.benchmarks.catalog.corpus import Corpus
 from diffagent_tools.benchmarks.catalog.figures import Filling, Measured, Searching
 from diffagent_tools.benchmarks.catalog.stores import CONTENDERS
-from diffagent_tools.benchmarks.catalog.trial import CORES
 from tool_specs.exceptions import DiffAgentError
 
 OPENINGS: Final = 3
@@ -66,7 +65,7 @@ def _searching(store: str, folder: Path, corpus: Path) -> Searching:
 
 def _step(step: str, store: str, folder: Path, corpus: Path) -> dict[str, Any]:
     command = (sys.executable, "-m", "diffagent_tools.benchmarks.catalog.trial", step, store, str(folder), str(corpus))
-    environment = os.environ | {"OMP_NUM_THREADS": str(CORES), "LANCEDB_LOG": "error"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(CONTENDERS[store].blas_threads), "LANCEDB_LOG": "error"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if done.returncode:
         msg = f"step {step!r} of {CONTENDERS[store].title} ended with {done.returncode}; what it wrote is above"

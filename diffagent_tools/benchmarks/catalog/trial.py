@@ -16,13 +16,11 @@ import numpy as np
 from diffagent_tools.benchmarks.catalog.corpus import Corpus, Entry
 from diffagent_tools.benchmarks.catalog.figures import Searching
 from diffagent_tools.benchmarks.catalog.memory import memory_mb, most_memory_mb
-from diffagent_tools.benchmarks.catalog.stores import CONTENDERS
+from diffagent_tools.benchmarks.catalog.stores import CONTENDERS, CORES
 from diffagent_tools.benchmarks.catalog.stores.protocol import Searched
 from tool_specs.exceptions import DiffAgentError
 from tool_specs.naming import parse_spec_id
 
-CORES: Final = 2
-"""Processor cores that a store may use."""
 K: Final = 10
 """How many specs a search is for."""
 MORE: Final = 50

@@ -12,6 +12,8 @@ from diffagent_tools.benchmarks.catalog.stores.protocol import Built, Searched
 
 OURS: Final = "ours"
 """Name of the store that the others are compared with."""
+CORES: Final = 2
+"""Processor cores that a store may use."""
 _HERE: Final = "diffagent_tools.benchmarks.catalog.stores"
 
 
@@ -25,6 +27,7 @@ class Contender:
         place: Module and class, which are imported in the process that measures it and nowhere else.
         needs: Modules that must be installed.
         searched: Whether it can be searched; else only filling it is measured.
+        blas_threads: Threads of one matrix product; a store that has threads of its own needs no more.
     """
 
     title: str
@@ -32,6 +35,7 @@ class Contender:
     place: tuple[str, str]
     needs: tuple[str, ...] = ()
     searched: bool = True
+    blas_threads: int = CORES
 
     @property
     def lacking(self) -> str:
@@ -51,7 +55,7 @@ class Contender:
 
 
 CONTENDERS: Final[dict[str, Contender]] = {
-    OURS: Contender("ours", "28 features over words, prompts and vectors, weighed", ("ours", "RankedCatalog")),
+    OURS: Contender("ours", "28 features of words and vectors, weighed", ("ours", "RankedCatalog"), blas_threads=1),
     "rows": Contender("ours, rows only", "specs read and stored, no index", ("rows", "CatalogRows"), searched=False),
     "lancedb": Contender("LanceDB", "BM25 + HNSW, hybrid with RRF", ("lance", "LanceStore"), needs=("lancedb",)),
     "fts": Contender("SQLite FTS5 + matrix", "BM25 + exact cosines, RRF in Python", ("fts_matrix", "FtsMatrixStore")),
