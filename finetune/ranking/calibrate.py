@@ -17,6 +17,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
+from diffagent_tools.benchmarks.shortlist.fitting import TEXTS
 from finetune.ranking.data import Corpus, fold_of, read_corpus
 from tool_specs.ranking.documents import CHECKPOINT, NETWORK, model_segment, prompt_segment
 from tool_specs.ranking.features import Request
@@ -32,7 +33,6 @@ FOLDS: Final = (11, 12)
 """Seeds of the folds; others than those of the training."""
 REQUESTS: Final = 500
 """Requests of each fold whose models have evidence, and as many of models that have none."""
-TEXTS: Final = Path(__file__).resolve().parent
 BLOCK: Final = 64
 _PENALTY: Final = 0.01
 

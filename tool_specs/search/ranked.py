@@ -122,7 +122,7 @@ class RankedShortlister:
         view = self.index.view()
         requests = Request.read([text], self.index.weights.encoder)
         kinds = [view.kind == CHECKPOINT, view.kind == NETWORK]
-        offered = self._offered(view)
+        offered = self.offered(view)
         choices = [kind & offered for kind in kinds] + (kinds if explain else [])
         checkpoints, networks, *everything = rank(view, self.index.weights.scorer, requests, choices)[0]
         hits = self._hits(view, text, checkpoints, k, beside=())
@@ -181,7 +181,7 @@ class RankedShortlister:
         versions = self.catalog.database.versions([model_id])[model_id]
         return next((spec.version_id for spec in versions if spec.base_model == base_model), None)
 
-    def _offered(self, view: View) -> NDArray[np.bool_]:
+    def offered(self, view: View) -> NDArray[np.bool_]:
         """Rows with a version that the rules allow, as far as the index knows, (models,)."""
         if (bit := self.rules.offer) is None:
             return np.ones(len(view.models), dtype=bool)

@@ -14,7 +14,7 @@ from tool_specs.ranking.features import Request
 from tool_specs.ranking.ranking import rank
 from tool_specs.search.ranked import RankedShortlister, suits
 
-TEXTS: Final = Path(__file__).resolve().parents[3] / "finetune" / "ranking"
+TEXTS: Final = Path(__file__).resolve().parent
 """Where the texts are that the answer was calibrated on, every first of two, and is measured on, every second."""
 BLOCK: Final = 64
 
@@ -56,7 +56,8 @@ def verdicts(shortlister: RankedShortlister, tasks: Sequence[Task]) -> list[Verd
 def fits(shortlister: RankedShortlister, texts: Sequence[str]) -> list[bool]:
     """Whether each text fits."""
     view, weights = shortlister.index.view(), shortlister.index.weights
-    choices = [view.kind == CHECKPOINT, view.kind == NETWORK]
+    offered = shortlister.offered(view)
+    choices = [(view.kind == CHECKPOINT) & offered, (view.kind == NETWORK) & offered]
     answers = []
     for start in range(0, len(texts), BLOCK):
         requests = Request.read(texts[start : start + BLOCK], weights.encoder)

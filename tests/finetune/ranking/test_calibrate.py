@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 
-from finetune.ranking.calibrate import MISSES, TEXTS, calibrated
+from diffagent_tools.benchmarks.shortlist.fitting import TEXTS
+from finetune.ranking.calibrate import MISSES, calibrated
 
 
 def test_what_tells_requests_apart_is_found_and_few_are_missed() -> None:
