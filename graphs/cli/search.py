@@ -29,7 +29,7 @@ MAX_EXCLUDED = 20
     "-k",
     "--limit",
     "--k",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, 100),
     default=8,
     show_default=True,
     help="Most models of each kind to show.",
