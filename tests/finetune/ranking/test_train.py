@@ -106,6 +106,7 @@ def test_training_can_be_repeated(trained: Trained) -> None:
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
     models, pairs = write_corpus(tmp_path)
     work, out = tmp_path / "work", tmp_path / "weights.safetensors"
+    parts = work / "quick"
     command = [
         sys.executable, "-m", "finetune.ranking.train", "--models", models, "--pairs", pairs, "--work", work,
         "--out", out, "--quick", "--workers", "1",
@@ -115,20 +116,20 @@ def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
     # Killed as soon as the first part is there.
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 300
-    while process.poll() is None and not (work / "fold-5.npz").exists() and time.monotonic() < until:
+    while process.poll() is None and not (parts / "fold-5.npz").exists() and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(process.pid, 9)
     process.wait()
     assert not out.exists()
-    kept = (work / "fold-5.npz").stat().st_mtime_ns
+    kept = (parts / "fold-5.npz").stat().st_mtime_ns
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "encoder.safetensors: done" in done.stderr
-    assert (work / "fold-5.npz").stat().st_mtime_ns == kept
+    assert (parts / "fold-5.npz").stat().st_mtime_ns == kept
     weights = RankingWeights.load(out)
     assert weights.scorer.means.shape == (len(FEATURES),)
-    assert {path.name for path in work.iterdir()} == {"fold-5.npz", "encoder.safetensors"}
+    assert {path.name for path in parts.iterdir()} == {"fold-5.npz", "encoder.safetensors"}
 
     again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert again.returncode == 0, again.stderr
