@@ -22,6 +22,7 @@ from diffagent_tools.embeddings import MiniLMEmbedder
 from finetune.ranking.data import Corpus
 from tool_specs.ranking.documents import text_of
 from tool_specs.ranking.encoder import Encoder
+from tool_specs.ranking.postings import rarity
 from tool_specs.ranking.texts import distinct, grams, numbered, words
 
 DROPOUT = 0.3
@@ -137,8 +138,7 @@ def _vocabulary(
     chosen = [token for token, count in often.items() if count >= recipe.min_prompts]
     chosen += [word for word, count in said.items() if count >= recipe.min_models and often[word] < recipe.min_prompts]
     counts = np.array([often[token] for token in chosen])
-    rarity = np.log1p((len(tokens) - counts + 0.5) / (counts + 0.5)).astype(np.float32)
-    return {token: n for n, token in enumerate(chosen)}, rarity
+    return {token: n for n, token in enumerate(chosen)}, rarity(counts, len(tokens))
 
 
 def _start(vocabulary: dict[str, int], width: int, seed: int) -> Tensor:

@@ -15,10 +15,12 @@ from tool_specs.ranking.postings import Postings
 from tool_specs.ranking.segments import Segment
 from tool_specs.ranking.texts import grams, numbered, phrases, pieces, words
 from tool_specs.rules import offers_of
-from tool_specs.spec import ToolSpec
+from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, ToolSpec
 
 CHECKPOINT, NETWORK, OTHER = 0, 1, 2
 """Kinds of model: what draws, what loads into it, and the rest."""
+KINDS: Final = {**dict.fromkeys(CHECKPOINT_TYPES, CHECKPOINT), **dict.fromkeys(NETWORK_TYPES, NETWORK)}
+"""By model type; any other is of the kind `OTHER`."""
 
 MEAN_GRAMS: Final = 44.0
 MEAN_PHRASES: Final = 10.0
@@ -65,7 +67,7 @@ class Described:
             model_id=spec.model_id,
             version_id=spec.version_id,
             name=spec.model_name,
-            kind=CHECKPOINT if spec.is_checkpoint else NETWORK if spec.is_network else OTHER,
+            kind=KINDS.get(spec.type, OTHER),
             embedding=spec.type == "TextualInversion",
             base_model=spec.base_model,
             tags=spec.tags,

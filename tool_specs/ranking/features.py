@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tool_specs.ranking.encoder import Encoder
+from tool_specs.ranking.postings import rarity
 from tool_specs.ranking.segments import Collection
 from tool_specs.ranking.texts import Terms, distinct, grams, numbered, phrases, pieces, words
 from tool_specs.ranking.view import Scores, View
@@ -110,16 +111,32 @@ def evaluate(
         texts = pool.map(partial(_text_features, view), requests, text_cosines)
         said = pool.map(partial(_said_features, view), requests)
         meant = pool.map(partial(_meant_features, view), prompt_cosines.result())
-        asked = zip(requests, prompt_cosines.result(), texts, said, meant, strict=True)
+        asked = map(partial(_Asked.of, view), requests)
+        found = zip(asked, prompt_cosines.result(), texts, said, meant, strict=True)
         compared = [
-            [pool.submit(_compared, view, own, request, cosines, {**text, **words, **meaning}) for own in rows]
-            for request, cosines, text, words, meaning in asked
+            [pool.submit(_compared, view, own, one, cosines, {**text, **words, **meaning}) for own in rows]
+            for one, cosines, text, words, meaning in found
         ]
         return [tuple(one.result() for one in evaluations) for evaluations in compared]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is the same for all models: the number of words, the weight of the known terms, how rare the words are."""
+
+    words: int
+    known: float
+    rarity: float
+
+    @classmethod
+    def of(cls, view: View, request: Request) -> Self:
+        known = _idf(view.prompts, "grams", request.grams, known_only=True)
+        rare = _rarity(view, numbered(request.words))
+        return cls(len(request.words), float(known.sum()), float(rare.mean()) if len(rare) else 0.0)
+
+
 def _compared(
-    view: View, rows: NDArray[np.int64], request: Request, cosines: Scores, whole: dict[str, Scores]
+    view: View, rows: NDArray[np.int64], asked: _Asked, cosines: Scores, whole: dict[str, Scores]
 ) -> Evaluation:
     mine = {name: whole[name][rows] for name, _ in _CANDIDATES}
     chosen = _candidates(mine)
@@ -142,13 +159,11 @@ def _compared(
     put("popularity", view.popularity[own])
     put("is_checkpoint", view.kind[own] == 0)
     put("is_embedding", view.embedding[own])
-    put("request_words", np.log1p(len(request.words)))
-    known = float(_idf(view.prompts, "grams", request.grams, known_only=True).sum())
-    put("request_known", peaks["prompt_words"] / (known + 1e-6))
+    put("request_words", np.log1p(asked.words))
+    put("request_known", peaks["prompt_words"] / (asked.known + 1e-6))
     put("request_meaning", peaks["prompt_meaning"])
     put("request_text", peaks["text_rare"])
-    rarity = _rarity(view, numbered(request.words))
-    put("request_rarity", float(rarity.mean()) if len(rarity) else 0.0)
+    put("request_rarity", asked.rarity)
     return Evaluation(own, table, cosines)
 
 
@@ -180,14 +195,14 @@ def _text_features(view: View, request: Request, cosines: Scores) -> dict[str, S
     """What is written about every row."""
     models = view.models
     terms = distinct(numbered(request.words))
-    rarity = _rarity(view, terms) / _rarest(view)
+    rare = _rarity(view, terms) / _rarest(view)
     idf, named = _idf(models, "text", terms), _idf(models, "name", terms)
     rare_words = [word for word, often in _frequencies(view, request.words) if often < RARE and len(word) > LONG]
     parts = distinct(numbered(pieces(rare_words)))
     return {
         "text_words": models.scores("text", terms, idf),
-        "text_rare": models.scores("text", terms, idf * rarity),
-        "name_rare": models.scores("name", terms, named * rarity),
+        "text_rare": models.scores("text", terms, idf * rare),
+        "name_rare": models.scores("name", terms, named * rare),
         "name_pieces": models.scores("pieces", parts, _idf(models, "pieces", parts)),
         "text_meaning": cosines,
     }
@@ -216,11 +231,11 @@ def _log_ranks(values: Scores, chosen: NDArray[np.intp]) -> Scores:
 
 
 def _idf(documents: Collection, field: str, terms: Terms, *, known_only: bool = False) -> Scores:
-    """How rare terms are (the factor of BM25, Robertson & Zaragoza 2009, eq. 3.15), (terms,)."""
+    """How rare terms are in a field, (terms,)."""
     often = documents.frequencies(field, terms)
     if known_only:
         often = often[often > 0]
-    return np.log1p((len(documents) - often + 0.5) / (often + 0.5)).astype(np.float32)
+    return rarity(often, len(documents))
 
 
 def _rarest(view: View) -> float:
@@ -231,8 +246,7 @@ def _rarest(view: View) -> float:
 def _rarity(view: View, terms: Terms) -> Scores:
     """How rare words are in what people ask for, (terms,)."""
     often = view.prompts.frequencies("grams", terms)
-    rarity = np.log1p((len(view.prompts) - often + 0.5) / (often + 0.5))
-    return np.where(often > 0, rarity, _rarest(view)).astype(np.float32)
+    return np.where(often > 0, rarity(often, len(view.prompts)), np.float32(_rarest(view)))
 
 
 def _frequencies(view: View, found: Sequence[str]) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from tool_specs.exceptions import CatalogError
+from tool_specs.naming import parse_spec_id
 from tool_specs.prompts import clean_prompt, without_loras
 from tool_specs.ranking.documents import Described, Prompt, model_segment, prompt_segment
 from tool_specs.ranking.kept import KeptIndex
@@ -47,37 +47,32 @@ class CatalogIndex:
         )
         self._lock = threading.Lock()
         self._version = -1
-        self._prompts: Collection | None = None
-        self._models: Collection | None = None
         self._view: View | None = None
 
     def view(self) -> View:
         """The index as the catalog is now.
 
         Raises:
-            CatalogError: The catalog or the weights cannot be read.
+            CatalogError: The catalog cannot be read.
         """
         with self._lock:
             version = self.database.version
             if self._view is None or version != self._version:
-                self._follow(version)
+                self._view = self._followed(version)
                 self._version = version
-            if self._view is None:
-                msg = f"the catalog {self.database.path} could not be indexed; run the command again"
-                raise CatalogError(msg)
             return self._view
 
-    def _follow(self, version: int) -> None:
-        """Take in the changes up to a version of the catalog."""
-        if self._prompts is None or self._models is None:
+    def _followed(self, version: int) -> View:
+        """The index with the changes up to a version of the catalog."""
+        if self._view is None:
             since, prompts, models = self._opened(version)
         else:
-            since, prompts, models = self._version, self._prompts, self._models
+            since, prompts, models = self._version, self._view.prompts, self._view.models
         prompts, models = self._changed(prompts, models, since, version)
         if since < version and (prompts.is_scattered or models.is_scattered or since == 0):
             prompts, models = prompts.compacted(), models.compacted()
             self._kept.save(version, prompts.base, models.base)
-        self._prompts, self._models, self._view = prompts, models, View.of(prompts, models)
+        return View.of(prompts, models)
 
     def _opened(self, version: int) -> tuple[int, Collection, Collection]:
         """What was kept, or the index of an empty catalog."""
@@ -116,7 +111,7 @@ class CatalogIndex:
             for versions in changed.values():
                 versions.sort(key=lambda spec: -spec.version_id)
             return changed
-        ids = {model_id_of(change.spec_id) for change in self.database.spec_changes(since, version)}
+        ids = {parse_spec_id(change.spec_id)[0] for change in self.database.spec_changes(since, version)}
         return self.database.versions(sorted(ids))
 
     def _examples(
@@ -149,8 +144,3 @@ def plain_request(prompt: str) -> str:
     """A prompt without network tags and A1111 weights, as somebody would ask for it."""
     text, _ = without_loras(clean_prompt(prompt))
     return " ".join(_WEIGHT.sub(" ", text).translate(_BRACKETS).split())
-
-
-def model_id_of(spec_id: str) -> int:
-    """The model of a complete spec id."""
-    return int(spec_id.partition("@")[0].rpartition(":")[2])

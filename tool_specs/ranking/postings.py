@@ -15,6 +15,16 @@ K1: Final = 1.2
 B: Final = 0.75
 
 
+def rarity(often: NDArray[np.int64], documents: int) -> NDArray[np.float32]:
+    """How much a term counts by how rare it is: the other factor of BM25 (Robertson & Zaragoza 2009, eq. 3.15).
+
+    Args:
+        often: In how many documents each term occurs, (terms,).
+        documents: How many there are.
+    """
+    return np.log1p((documents - often + 0.5) / (often + 0.5)).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Postings:
     """Documents by term; never changed once made.

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
-from tool_specs.ranking.documents import CHECKPOINT, NETWORK
+from tool_specs.naming import parse_spec_id
+from tool_specs.ranking.documents import CHECKPOINT, KINDS, NETWORK
 from tool_specs.ranking.features import Request
-from tool_specs.ranking.index import CatalogIndex, model_id_of
+from tool_specs.ranking.index import CatalogIndex
 from tool_specs.ranking.ranking import Ranking, rank
 from tool_specs.ranking.texts import numbered
 from tool_specs.ranking.view import View
 from tool_specs.rules import Rules
 from tool_specs.search.reasons import brief_reasons, reasons_for
 from tool_specs.search.shortlist import Hit, Shortlist, checked_request
-from tool_specs.spec import CHECKPOINT_TYPES, NETWORK_TYPES, ToolSpec
+from tool_specs.spec import ToolSpec
 from tool_specs.store.catalog import StoredCatalog
 
 ORDINARY: Final = 2.83
@@ -39,7 +40,6 @@ picture; `make bench-shortlist` reports misses and false alarms on others.
 MIN_PROMPTS: Final = 5000
 """Fewer prompts show too little of what people ask for: all requests fit."""
 NEAREST: Final = 3
-_KINDS: Final = {**dict.fromkeys(CHECKPOINT_TYPES, CHECKPOINT), **dict.fromkeys(NETWORK_TYPES, NETWORK)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Query:
         """
         if self.type is None:
             return CHECKPOINT, NETWORK
-        if (kind := _KINDS.get(self.type)) is None:
-            msg = f"query {self.id!r}: the type {self.type!r} draws nothing; write one of {', '.join(sorted(_KINDS))}"
+        if (kind := KINDS.get(self.type)) is None:
+            msg = f"query {self.id!r}: the type {self.type!r} draws nothing; write one of {', '.join(sorted(KINDS))}"
             raise RequestError(msg)
         return (kind,)
 
@@ -185,7 +185,7 @@ class RankedShortlister:
         """Rows with a version that the rules allow, as far as the index knows, (models,)."""
         if (bit := self.rules.offer) is None:
             return np.ones(len(view.models), dtype=bool)
-        on_disk = [model_id_of(spec_id) for spec_id in self.rules.on_disk]
+        on_disk = [parse_spec_id(spec_id)[0] for spec_id in self.rules.on_disk]
         allowed = (view.models.column("offers").astype(np.uint8) >> np.uint8(bit)) & np.uint8(1)
         return (allowed > 0) | np.isin(view.models.ids, on_disk)
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from tool_specs.families import FAMILIES
-from tool_specs.ranking.documents import CHECKPOINT, NETWORK
+from tool_specs.ranking.documents import KINDS
 from tool_specs.ranking.features import Request
 from tool_specs.ranking.ranking import rank
 from tool_specs.ranking.texts import numbered
@@ -42,16 +42,15 @@ def substitutes(shortlister: RankedShortlister, lost: ToolSpec, k: int = 3) -> t
 
     Only models of its family count: what goes with it goes with them. What draws nothing, such as a VAE, has none.
     """
-    if not (lost.is_checkpoint or lost.is_network):
+    if (kind := KINDS.get(lost.type)) is None:
         return ()
     view, weights = shortlister.index.view(), shortlister.index.weights
     allowed = np.zeros(len(view.models), dtype=bool)
     for base_model in FAMILIES[lost.family].base_models or (lost.base_model,):
         allowed |= view.rows_with(int(numbered([base_model])[0]))
-    allowed &= view.models.ids != lost.model_id
+    allowed &= (view.models.ids != lost.model_id) & (view.kind == kind)
     requests = Request.read(_requests(shortlister, view, lost), weights.encoder)
     totals: dict[int, float] = defaultdict(float)
-    allowed &= view.kind == (CHECKPOINT if lost.is_checkpoint else NETWORK)
     for (ranking,) in rank(view, weights.scorer, requests, [allowed]):
         for row, score in zip(ranking.rows.tolist(), ranking.scores.tolist(), strict=True):
             totals[int(view.models.ids[row])] += score / len(requests)

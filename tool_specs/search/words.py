@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tool_specs.ranking.postings import Postings, rarity
+from tool_specs.ranking.texts import distinct, numbered
 from tool_specs.search.reading import normal, singular
 from tool_specs.spec import ToolSpec
 
-K1 = 1.2
-B = 0.75
 _COMMON = frozenset({"a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "for", "with", "is", "it", "this"})
 
 
@@ -25,22 +23,16 @@ class WordIndex:
     """
 
     def __init__(self, specs: Sequence[ToolSpec]) -> None:
-        counts = [Counter(words_of(_document(spec))) for spec in specs]
-        lengths = np.array([max(1, sum(count.values())) for count in counts], dtype=np.float32)
-        self._norms = K1 * (1 - B + B * lengths / lengths.mean()) if specs else lengths
-        self._postings: dict[str, list[tuple[int, int]]] = {}
-        for number, count in enumerate(counts):
-            for word, times in count.items():
-                self._postings.setdefault(word, []).append((number, times))
+        documents = [numbered(words_of(_document(spec))) for spec in specs]
+        lengths = [max(1, len(terms)) for terms in documents]
+        self._postings = Postings.of(documents, mean_length=sum(lengths) / max(1, len(lengths)))
 
     def scores(self, request: str) -> NDArray[np.float32]:
         """BM25 of each spec for a request, (specs,)."""
-        scores = np.zeros(len(self._norms), dtype=np.float32)
-        for word in set(words_of(request)):
-            postings = self._postings.get(word, [])
-            rarity = math.log(1 + (len(scores) - len(postings) + 0.5) / (len(postings) + 0.5))
-            for number, times in postings:
-                scores[number] += rarity * times * (K1 + 1) / (times + self._norms[number])
+        scores = np.zeros(self._postings.size, dtype=np.float32)
+        terms = distinct(numbered(words_of(request)))
+        weights = rarity(self._postings.frequencies(terms), self._postings.size)
+        self._postings.add_scores(terms, weights, scores)
         return scores
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffagent_tools.benchmarks.shortlist.scoring import DEPTH
 from diffagent_tools.embeddings import MiniLMEmbedder
 from tool_specs.ranking.documents import Described, text_of
-from tool_specs.ranking.postings import Postings
+from tool_specs.ranking.postings import Postings, rarity
 from tool_specs.ranking.texts import distinct, numbered, words
 from tool_specs.ranking.view import Pool
 from tool_specs.store.database import CatalogDatabase
@@ -112,7 +112,7 @@ def _bm25(documents: Sequence[list[str]]) -> Rival:
     def scores(text: str) -> Scores:
         terms = distinct(numbered(words(text)))
         often = postings.frequencies(terms)
-        weights = np.log1p((len(documents) - often + 0.5) / (often + 0.5)).astype(np.float32)
+        weights = rarity(often, len(documents))
         found = np.zeros(len(documents), dtype=np.float32)
         postings.add_scores(terms, weights, found)
         return found
