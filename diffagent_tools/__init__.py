@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffagent_tools.artifacts import ArtifactStore
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.chat_models.diffagent import ChatDiffAgent
     from diffagent_tools.chat_models.retrieval import RetrievalChatModel
     from diffagent_tools.embeddings import MiniLMEmbedder
-    from diffagent_tools.rewards.clip import CLIPReward
+    from diffagent_tools.rewards.clip import CLIPReward, HPSReward, PickScoreReward
+    from diffagent_tools.rewards.image_reward import ImageRewardReward
     from diffagent_tools.rewards.unified import Calibration, UnifiedReward
     from diffagent_tools.tools.generation import GenerationTool, tools_for
 
@@ -21,9 +23,13 @@ _HOMES = {
     "ArtifactStore": "artifacts",
     "CLIPReward": "rewards.clip",
     "Calibration": "rewards.unified",
+    "ChatDiffAgent": "chat_models.diffagent",
     "DiffusersBackend": "backends.diffusers_backend",
     "GenerationTool": "tools.generation",
+    "HPSReward": "rewards.clip",
+    "ImageRewardReward": "rewards.image_reward",
     "MiniLMEmbedder": "embeddings",
+    "PickScoreReward": "rewards.clip",
     "RetrievalChatModel": "chat_models.retrieval",
     "UnifiedReward": "rewards.unified",
     "tools_for": "tools.generation",
@@ -34,9 +40,13 @@ __all__ = [
     "ArtifactStore",
     "CLIPReward",
     "Calibration",
+    "ChatDiffAgent",
     "DiffusersBackend",
     "GenerationTool",
+    "HPSReward",
+    "ImageRewardReward",
     "MiniLMEmbedder",
+    "PickScoreReward",
     "RetrievalChatModel",
     "UnifiedReward",
     "tools_for",

@@ -19,15 +19,15 @@ SMALL_NETWORK = 50_000_000
 """Parameters below which a step is call overhead rather than arithmetic, so that a second thread only costs."""
 
 
-def require(*modules: str) -> None:
-    """Check that modules of the `local` extra are installed, without importing them.
+def require(*modules: str, extra: str = "local") -> None:
+    """Check that modules of an extra are installed, without importing them.
 
     Raises:
         ConfigError: One is not.
     """
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        msg = f"{', '.join(missing)} not installed; this needs it: pip install 'diffagent-tools[local]'"
+        msg = f"{', '.join(missing)} not installed; this needs it: pip install 'diffagent-tools[{extra}]'"
         raise ConfigError(msg)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from graphs.folders import check_writable
 from tool_specs.exceptions import CatalogError
 from tool_specs.home import home_folder
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from diffagent_tools.artifacts import ArtifactStore
@@ -28,9 +29,21 @@ if TYPE_CHECKING:
 CALIBRATION = "calibration.json"
 """Inside the folder of the pocket reward: how it scores ordinary pocket pictures."""
 
+PlannerName = Literal["pocket", "retrieval", "server"]
+
 
 class Workshop:
-    """Catalog, search, backend, reward and stores of the pocket world, under one home folder."""
+    """Catalog, search, planner, backend, reward and stores of the pocket world, under one home folder."""
+
+    def __init__(self, planner: PlannerName | None = None) -> None:
+        """Choose who plans.
+
+        Args:
+            planner: "pocket": the shipped language model, in process. "retrieval": what search ranks first, without a
+                language model. "server": the one at `DIFFAGENT_BASE_URL`, which is also the default where that is set;
+                else the pocket planner is.
+        """
+        self._planner_name = planner
 
     @cached_property
     def home(self) -> Path:
@@ -84,6 +97,24 @@ class Workshop:
         return shortlister
 
     @cached_property
+    def planner(self) -> BaseChatModel:
+        """Who picks the model and writes the call."""
+        from diffagent_tools.serving.endpoint import chosen_base_url
+
+        name = self._planner_name or ("server" if chosen_base_url() else "pocket")
+        if name == "server":
+            from diffagent_tools.chat_models.diffagent import ChatDiffAgent
+
+            return ChatDiffAgent()
+        if name == "retrieval":
+            from diffagent_tools.chat_models.retrieval import RetrievalChatModel
+
+            return RetrievalChatModel(catalog=self.catalog, shortlister=self.shortlister)
+        from diffagent_tools.chat_models.local import LocalChatDiffAgent
+
+        return LocalChatDiffAgent()
+
+    @cached_property
     def backend(self) -> Backend:
         """What draws."""
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
@@ -123,6 +154,7 @@ class Workshop:
             backend=self.backend,
             reward=self.reward,
             store=self.store,
+            planner=self.planner,
             checkpointer=checkpointer,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, get_args
 
@@ -209,6 +210,8 @@ class ToolSpec(Record):
     availability: Label = "Public"
     """Public, EarlyAccess, …, as Civitai spells it; one of `GONE` for a model that is no more."""
     creator: Label | None = None
+    published: date | None = None
+    """In UTC; None where the record does not say."""
     recommended: Recommended
     examples: tuple[Example, ...] = ()
     rewards: tuple[MeasuredReward, ...] = ()

@@ -17,13 +17,13 @@ class Offer:
     Attributes:
         name: The tool's name.
         spec: The checkpoint behind it.
-        parameters: Names of its arguments.
+        properties: JSON schema of each of its arguments.
         networks: Spec ids that its `loras` accepts.
     """
 
     name: str
     spec: ToolSpec
-    parameters: tuple[str, ...]
+    properties: Mapping[str, object]
     networks: frozenset[str]
 
 
@@ -40,7 +40,7 @@ def offers_in(tools: Sequence[Mapping[str, object]], catalog: AnyCatalog, shortl
         spec = shortlisted.get(name) or catalog.by_tool_name(name)
         if spec is not None and spec.is_checkpoint:
             properties = _mapping(_mapping(function.get("parameters")).get("properties"))
-            offers.append(Offer(name, spec, tuple(properties), _networks(properties)))
+            offers.append(Offer(name, spec, properties, _networks(properties)))
     return offers
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from diffagent_tools.chat_models.offers import Offer
 from tool_specs.calls import MAX_PROMPT
 from tool_specs.families import FAMILIES
 from tool_specs.prompts import NEGATIVE_LABEL, without_loras
-from tool_specs.search.shortlist import Shortlist, Shortlister
+from tool_specs.search.shortlist import AnyShortlister, Shortlist, Shortlister
 from tool_specs.search.vocabulary import ClosedVocabulary
 from tool_specs.spec import ToolSpec
 
@@ -16,8 +17,8 @@ VARIATIONS: tuple[tuple[float, float], ...] = ((1.0, 1.0), (1.5, 1.25), (1.25, 0
 """For the first, second, … call of one model: factors on its recommended steps and cfg scale."""
 
 
-def write_arguments(offer: Offer, shortlist: Shortlist, shortlister: Shortlister, number: int) -> dict[str, object]:
-    """Write the arguments of one tool call.
+def write_arguments(offer: Offer, shortlist: Shortlist, shortlister: AnyShortlister, number: int) -> dict[str, object]:
+    """Write the arguments of one tool call, with the networks that the request asks for.
 
     Args:
         offer: The tool.
@@ -28,12 +29,19 @@ def write_arguments(offer: Offer, shortlist: Shortlist, shortlister: Shortlister
     Returns:
         The arguments that the tool has, ready for its schema.
     """
+    return recommended_arguments(offer, _asked_for(offer, shortlist), shortlist.request, shortlister, number)
+
+
+def recommended_arguments(
+    offer: Offer, networks: Sequence[ToolSpec], request: str, shortlister: AnyShortlister, number: int = 0
+) -> dict[str, object]:
+    """The same with given networks; those beyond what the family takes are left out."""
     spec, family = offer.spec, FAMILIES[offer.spec.family]
-    networks = _asked_for(offer, shortlist)[: family.max_loras]
+    networks = networks[: family.max_loras]
     more_steps, more_cfg = VARIATIONS[number % len(VARIATIONS)]
     recommended = spec.recommended
     arguments: dict[str, object] = {
-        "prompt": _prompt(spec, networks, shortlist.request, shortlister),
+        "prompt": write_prompt(spec, networks, request, shortlister),
         "negative_prompt": recommended.negative_prompt if family.has_negative_prompt else "",
         "sampler": recommended.sampler,
         "steps": int(_between(family.min_steps, round(recommended.steps.median * more_steps), family.max_steps)),
@@ -46,22 +54,13 @@ def write_arguments(offer: Offer, shortlist: Shortlist, shortlister: Shortlister
         "seed": None,
         "loras": [{"id": network.id, "weight": _weight(network)} for network in networks],
     }
-    return {name: value for name, value in arguments.items() if name in offer.parameters}
+    return {name: value for name, value in arguments.items() if name in offer.properties}
 
 
-def _asked_for(offer: Offer, shortlist: Shortlist) -> list[ToolSpec]:
-    """The networks that the request asks for and the tool accepts: for the same words only the best one."""
-    chosen: dict[str, ToolSpec] = {}
-    for hit in shortlist.networks:
-        if hit.matched and hit.spec.id in offer.networks:
-            chosen.setdefault(hit.matched[0].request_words, hit.spec)
-    return list(chosen.values())
-
-
-def _prompt(spec: ToolSpec, networks: list[ToolSpec], request: str, shortlister: Shortlister) -> str:
+def write_prompt(spec: ToolSpec, networks: Sequence[ToolSpec], request: str, shortlister: AnyShortlister) -> str:
     """The request, in known words where the model needs that, with the trigger words of the networks."""
     prompt = _plain(request)
-    if FAMILIES[spec.family].closed_vocabulary:
+    if FAMILIES[spec.family].closed_vocabulary and isinstance(shortlister, Shortlister):
         vocabulary = ClosedVocabulary.of(spec, networks, shortlister.embedder, thresholds=shortlister.thresholds)
         prompt = vocabulary.translate(prompt).text
     missing = [
@@ -71,6 +70,15 @@ def _prompt(spec: ToolSpec, networks: list[ToolSpec], request: str, shortlister:
     ]
     triggers = "".join(f", {word}" for word in missing)
     return prompt[: MAX_PROMPT - len(triggers)] + triggers
+
+
+def _asked_for(offer: Offer, shortlist: Shortlist) -> list[ToolSpec]:
+    """The networks that the request asks for and the tool accepts: for the same words only the best one."""
+    chosen: dict[str, ToolSpec] = {}
+    for hit in shortlist.networks:
+        if hit.matched and hit.spec.id in offer.networks:
+            chosen.setdefault(hit.matched[0].request_words, hit.spec)
+    return list(chosen.values())
 
 
 def _plain(request: str) -> str:

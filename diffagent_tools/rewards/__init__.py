@@ -7,14 +7,32 @@ from typing import TYPE_CHECKING
 
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward
-from diffagent_tools.rewards.unified import Calibration, Scale, UnifiedReward, calibrate
+from diffagent_tools.rewards.unified import Calibration, Scale, UnifiedReward, calibrate, calibrate_all
 
 if TYPE_CHECKING:
-    from diffagent_tools.rewards.clip import CLIPReward
+    from diffagent_tools.rewards.clip import CLIPReward, HPSReward, PickScoreReward
+    from diffagent_tools.rewards.image_reward import ImageRewardReward
 
-__all__ = ["CLIPReward", "Calibration", "Reward", "Scale", "UnifiedReward", "calibrate", "find_fault"]
+__all__ = [
+    "CLIPReward",
+    "Calibration",
+    "HPSReward",
+    "ImageRewardReward",
+    "PickScoreReward",
+    "Reward",
+    "Scale",
+    "UnifiedReward",
+    "calibrate",
+    "calibrate_all",
+    "find_fault",
+]
 
-_LAZY = {"CLIPReward": "diffagent_tools.rewards.clip"}
+_LAZY = {
+    "CLIPReward": "diffagent_tools.rewards.clip",
+    "HPSReward": "diffagent_tools.rewards.clip",
+    "ImageRewardReward": "diffagent_tools.rewards.image_reward",
+    "PickScoreReward": "diffagent_tools.rewards.clip",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -106,6 +106,23 @@ def calibrate(reward: Reward, images: Sequence[Image], prompts: Sequence[str]) -
     return Calibration(MappingProxyType({reward.name: Scale(mean, std, len(scores))}))
 
 
+def calibrate_all(rewards: Sequence[Reward], images: Sequence[Image], prompts: Sequence[str]) -> Calibration:
+    """Measure several rewards on the same ordinary pictures, so that `UnifiedReward` can put them on one scale.
+
+    Args:
+        rewards: What is measured, one after the other.
+        images: At least `MIN_SAMPLES` pictures.
+        prompts: What each was drawn from.
+
+    Raises:
+        RequestError: There are too few pictures, or a reward scores all of them the same.
+    """
+    measured = Calibration(MappingProxyType({}))
+    for reward in rewards:
+        measured = measured.merged(calibrate(reward, images, prompts))
+    return measured
+
+
 class UnifiedReward:
     r"""Several rewards as one number from 0 to 1.
 
@@ -142,7 +159,9 @@ class UnifiedReward:
             raise ConfigError(msg)
         uncalibrated = [name for name in names if name not in calibration.scales]
         if uncalibrated:
-            msg = f"no calibration for {', '.join(uncalibrated)}; measure it with calibrate(reward, images, prompts)"
+            msg = (
+                f"no calibration for {', '.join(uncalibrated)}; measure it with calibrate_all(rewards, images, prompts)"
+            )
             raise ConfigError(msg)
         chosen = dict(weights or {})
         useless = [name for name, weight in chosen.items() if name not in names or not 0 <= weight < math.inf]

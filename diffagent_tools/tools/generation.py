@@ -9,21 +9,24 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from langchain_core.tools import BaseTool, ToolException
+from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import BaseModel, Field, ValidationError
 
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend
 from tool_specs.calls import Call, arguments_model, to_call
+from tool_specs.compatibility import compatible
 from tool_specs.exceptions import BackendError, CallError
 from tool_specs.infotext import spec_hashes, spec_names, to_infotext
 from tool_specs.naming import tool_name
-from tool_specs.search.shortlist import Shortlist
+from tool_specs.search.shortlist import Hit, Shortlist
 from tool_specs.spec import ToolSpec
 from tool_specs.validation import one_line
 
 MAX_DESCRIPTION = 600
 """Characters of a tool's description; with eight tools bound it is read eight times in every request."""
 _MAX_TAGS = 300
+_MAX_WHY = 240
 
 
 class GenerationTool(BaseTool):
@@ -58,6 +61,7 @@ class GenerationTool(BaseTool):
         store: ArtifactStore,
         *,
         name: str | None = None,
+        why: str = "",
     ) -> Self:
         """The tool of one checkpoint.
 
@@ -67,13 +71,14 @@ class GenerationTool(BaseTool):
             backend: What draws.
             store: Where pictures are kept.
             name: Instead of the spec's tool name, where two versions of one model stand side by side.
+            why: What retrieval says of it and the request at hand.
 
         Raises:
             CallError: `spec` is no checkpoint, or cannot be drawn here.
         """
         return cls(
             name=name or spec.tool_name,
-            description=description_of(spec),
+            description=description_of(spec, why),
             args_schema=arguments_model(spec, networks),
             spec=spec,
             networks=tuple(network for network in networks if network.is_network),
@@ -128,22 +133,67 @@ class GenerationTool(BaseTool):
 
 def tools_for(shortlist: Shortlist, backend: Backend, store: ArtifactStore) -> list[GenerationTool]:
     """One tool for each checkpoint of a shortlist, best first, each offering the shortlist's networks that fit it."""
-    networks = [hit.spec for hit in shortlist.networks]
-    tools: list[GenerationTool] = []
-    taken: set[str] = set()
-    for spec in (hit.spec for hit in shortlist.hits):
-        name = spec.tool_name
-        if name in taken:
+    return [
+        GenerationTool.of(
+            hit.spec,
+            [network.spec for network in shortlist.networks],
+            backend,
+            store,
+            name=name,
+            why=_why(hit, shortlist),
+        )
+        for name, hit in _named(shortlist).items()
+    ]
+
+
+def tool_schemas(shortlist: Shortlist) -> list[dict[str, Any]]:
+    """What a language model reads of `tools_for`'s tools, as OpenAI tool descriptions, with nothing that draws."""
+    networks = [network.spec for network in shortlist.networks]
+    schemas = []
+    for name, hit in _named(shortlist).items():
+        why = _why(hit, shortlist)
+        function = convert_to_openai_function(arguments_model(hit.spec, networks))
+        schemas.append(
+            {"type": "function", "function": {**function, "name": name, "description": description_of(hit.spec, why)}}
+        )
+    return schemas
+
+
+def offered(shortlist: Shortlist) -> dict[str, ToolSpec]:
+    """The checkpoint behind each tool of a shortlist, by the tool's name."""
+    return {name: hit.spec for name, hit in _named(shortlist).items()}
+
+
+def _named(shortlist: Shortlist) -> dict[str, Hit]:
+    """The checkpoints of a shortlist by tool name; of two versions of one model the second name says which."""
+    named: dict[str, Hit] = {}
+    for hit in shortlist.hits:
+        spec, name = hit.spec, hit.spec.tool_name
+        if name in named:
             name = tool_name(spec.type, spec.model_id, spec.version_id, spec.model_name, ambiguous=True)
-        taken.add(name)
-        tools.append(GenerationTool.of(spec, networks, backend, store, name=name))
-    return tools
+        named[name] = hit
+    return named
 
 
-def description_of(spec: ToolSpec) -> str:
+def _why(hit: Hit, shortlist: Shortlist) -> str:
+    """Why retrieval offers a checkpoint, and which networks the request asked for."""
+    reasons = [f"{'; '.join(hit.why)}."] if hit.why else []
+    reasons += [
+        f"Network {network.spec.id}: {'; '.join(network.why)}."
+        for network in shortlist.networks
+        if network.why and compatible(network.spec, hit.spec).ok
+    ]
+    return " ".join(reasons)
+
+
+def description_of(spec: ToolSpec, why: str = "") -> str:
     """What a language model reads about a checkpoint, at most `MAX_DESCRIPTION` characters.
 
     Names, tags and description are a stranger's words: they are quoted, and stand as data.
+
+    Args:
+        spec: The checkpoint.
+        why: What retrieval says of it and the request at hand.
     """
     learned = spec.recommended
     name = _quoted(spec.model_name, 80)
@@ -151,6 +201,8 @@ def description_of(spec: ToolSpec) -> str:
         f"Draws pictures with the image model {name} ({spec.base_model}, {spec.id}). Recommended: {learned.sampler}, "
         f"{learned.steps.median:.0f} steps, cfg scale {learned.cfg_scale.median:g}, {learned.width}x{learned.height}."
     )
+    if why:
+        text += f" For this request: {' '.join(why.split())[:_MAX_WHY]}"
     if spec.tags:
         text += f" Tags: {_quoted(', '.join(spec.tags), _MAX_TAGS)}."
     room = MAX_DESCRIPTION - len(text) - len(" Its author says: .")

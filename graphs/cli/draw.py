@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from graphs.cli.exits import BAD_USAGE, exit_code
-from graphs.cli.options import fixed_options, json_option
+from graphs.cli.options import fixed_options, json_option, planner_option
 
 if TYPE_CHECKING:
     from graphs.nodes.approve import Decision, Question
+    from graphs.workshop import PlannerName
 
 
 @click.command(name="draw")
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--thread", metavar="ID", help="Name of the request; with one that exists, go on with it: finished "
               "attempts are not drawn again.")  # fmt: skip
 @fixed_options
+@planner_option
 @json_option
 def command(
     request: str | None,
@@ -32,6 +34,7 @@ def command(
     seconds: float | None,
     approve: bool,
     thread: str | None,
+    planner: PlannerName | None,
     as_json: bool,
     **fixed: object,
 ) -> int:
@@ -64,7 +67,7 @@ def command(
     thread = thread_name(text, thread)
     if out is not None:
         check_writable(out, remedy="choose another --out")
-    workshop = Workshop()
+    workshop = Workshop(planner)
     check_pins(workshop.catalog, options)
 
     screen = console(stderr=True)

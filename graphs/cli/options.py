@@ -65,6 +65,17 @@ def fixed_options(function: Function) -> Function:
     return function
 
 
+def planner_option(function: Function) -> Function:
+    """Give a command `--planner`."""
+    option = click.option(
+        "--planner",
+        type=click.Choice(["pocket", "retrieval", "server"]),
+        help="Who picks the model and writes the call: the language model that ships (default), what search ranks "
+        "first, or the server that DIFFAGENT_BASE_URL names (default where that is set).",
+    )
+    return option(function)
+
+
 def json_option(function: Function) -> Function:
     """Give a command `--json`."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, nothing else.")

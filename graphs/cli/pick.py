@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from graphs.cli.exits import DRAWN, NOTHING_FITS
-from graphs.cli.options import fixed_options, json_option
+from graphs.cli.options import fixed_options, json_option, planner_option
+
+if TYPE_CHECKING:
+    from graphs.workshop import PlannerName
 
 
 @click.command(name="pick")
 @click.argument("request")
 @fixed_options
+@planner_option
 @json_option
-def command(request: str, as_json: bool, **fixed: object) -> int:
+def command(request: str, planner: PlannerName | None, as_json: bool, **fixed: object) -> int:
     """Show the call that would be drawn first for REQUEST: the model, why it, and every parameter.
 
     \b
@@ -32,7 +37,7 @@ def command(request: str, as_json: bool, **fixed: object) -> int:
     from tool_specs.infotext import spec_hashes, spec_names, to_infotext
 
     text, options = checked_request(request), options_of(fixed)
-    workshop = Workshop()
+    workshop = Workshop(planner)
     check_pins(workshop.catalog, options)
     state = workshop.graph().invoke({"request": text, "options": options}, interrupt_before=["approve"])
     proposal, shortlist = state["proposal"], state["shortlist"]

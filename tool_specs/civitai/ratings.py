@@ -37,12 +37,20 @@ def content_rating(record: Mapping[str, object], version: Mapping[str, object], 
         version: The version object; a level without any bit for PG or PG-13 means that no picture of it is safe.
         texts: Its names, tags and trigger words.
     """
-    words = " ".join(texts).replace("_", " ")
-    if flag_of(record.get("nsfw")) or _EXPLICIT.search(words):
+    said = text_rating(" ".join(texts))
+    if flag_of(record.get("nsfw")) or said == "explicit":
         return "explicit"
     level = integer_of(version.get("nsfwLevel"), most=63) or integer_of(record.get("nsfwLevel"), most=63) or _PG
     if not level & (_PG | _PG13):
         return "mature" if level & _R else "explicit"
+    return said
+
+
+def text_rating(text: str) -> ContentRating:
+    """Rate a text, such as a prompt, by its words."""
+    words = text.replace("_", " ")
+    if _EXPLICIT.search(words):
+        return "explicit"
     return "mature" if _MATURE.search(words) else "safe"
 
 
@@ -59,4 +67,4 @@ def is_safe_image(image: Mapping[str, object], prompt: str) -> bool:
         level in (None, *_SAFE_LABELS) or integer_of(level) in _SAFE_LEVELS
     )
     shows_person = flag_of(image.get("minor")) or flag_of(image.get("poi"))
-    return safe and not shows_person and not _EXPLICIT.search(prompt.replace("_", " "))
+    return safe and not shows_person and text_rating(prompt) != "explicit"

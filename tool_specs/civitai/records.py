@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date
 from typing import Final
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from tool_specs.civitai.metadata import example_of
 from tool_specs.civitai.ratings import content_rating, is_safe_image
 from tool_specs.civitai.recommended import recommended_of
 from tool_specs.civitai.text import plain_text
-from tool_specs.civitai.values import flag_of, integer_of, mapping_of, number_of, sequence_of, text_of
+from tool_specs.civitai.values import flag_of, integer_of, mapping_of, moment_of, number_of, sequence_of, text_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.families import family_of
 from tool_specs.naming import spec_id
@@ -155,6 +156,7 @@ def version_spec(
         stats=_stats(mapping_of(record.get("stats")), mapping_of(version.get("stats"))),
         availability=_availability(record, version),
         creator=text_of(mapping_of(record.get("creator")).get("username")) or None,
+        published=_published(version),
         recommended=recommended_of(base_model, examples, model_type=model_type, names=[file.stem for file in files]),
         examples=shown,
     )
@@ -166,6 +168,12 @@ def _availability(record: Mapping[str, object], version: Mapping[str, object]) -
     if mode in GONE:
         return mode
     return text_of(version.get("availability") or record.get("availability")) or "Public"
+
+
+def _published(version: Mapping[str, object]) -> date | None:
+    """When it was published, or made where the record does not say."""
+    moment = moment_of(version.get("publishedAt")) or moment_of(version.get("createdAt"))
+    return None if moment is None else moment.astimezone(UTC).date()
 
 
 def _description(model: object, version: object) -> str:

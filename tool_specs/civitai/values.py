@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from tool_specs.civitai.text import plain_text
 
 _MOST_ENTRIES: Final = 10_000
 _EMPTY: Final[Mapping[str, object]] = {}
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later dates cannot be shown in every time zone."""
 
 
 def mapping_of(value: object) -> Mapping[str, object]:
@@ -57,3 +61,15 @@ def flag_of(value: object, *, default: bool = False) -> bool:
     if isinstance(value, str) and value.casefold() in ("true", "false"):
         return value.casefold() == "true"
     return default
+
+
+def moment_of(value: object) -> datetime | None:
+    """A date and time, UTC where it names no time zone; None for anything else, and for dates that cannot be meant."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware if _EARLIEST <= aware < _LATEST else None

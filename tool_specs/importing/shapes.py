@@ -77,6 +77,7 @@ def _of_row(row: JsonObject, _: Path) -> JsonObject:
         "description": row.get("version_description"),
         "trainedWords": row.get("trained_words"),
         "availability": row.get("availability"),
+        "publishedAt": row.get("published_at"),
         "nsfwLevel": row.get("nsfw_level"),
         "stats": {
             "downloadCount": row.get("downloads"),

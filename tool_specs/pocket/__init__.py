@@ -56,3 +56,8 @@ def pocket_config() -> Path:
 def pocket_reward() -> Path:
     """The folder of the pocket reward model, a transformers `CLIPModel`."""
     return POCKET_DIR / "reward"
+
+
+def pocket_planner() -> Path:
+    """The folder of the pocket planner, a transformers causal language model with its tokenizer and chat template."""
+    return POCKET_DIR / "planner"

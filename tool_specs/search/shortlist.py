@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,24 @@ class Shortlist:
     def specs(self) -> tuple[ToolSpec, ...]:
         """All specs on offer, checkpoints first."""
         return tuple(hit.spec for hit in (*self.hits, *self.networks))
+
+
+@runtime_checkable
+class AnyShortlister(Protocol):
+    """Finds what to offer: in a catalog in memory (`Shortlister`) or on disk (`ranked.RankedShortlister`)."""
+
+    @property
+    def catalog(self) -> AnyCatalog:
+        """Where it looks."""
+        ...
+
+    def shortlist(self, request: str, k: int = 8) -> Shortlist:
+        """The at most `k` checkpoints and `k` networks for a request.
+
+        Raises:
+            RequestError: The request is empty, too long, or `k` is below 1.
+        """
+        ...
 
 
 class Shortlister:

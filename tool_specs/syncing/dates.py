@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
 
-from tool_specs.civitai.values import mapping_of, sequence_of
-
-_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""Later dates cannot be shown in every time zone."""
+from tool_specs.civitai.values import mapping_of, moment_of, sequence_of
 
 
 def published(record: Mapping[str, object]) -> int | None:
@@ -30,11 +25,5 @@ def date_of(seconds: int | None) -> datetime | None:
 
 
 def _seconds(value: object) -> int | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        date = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return int(aware.timestamp()) if _EARLIEST <= aware < _LATEST else None
+    moment = moment_of(value)
+    return None if moment is None else int(moment.timestamp())

@@ -71,12 +71,12 @@ def popularity(material: Material) -> Rival:
 
 def word_search(material: Material) -> Rival:
     """BM25 over name, tags, trigger words and description."""
-    return _bm25([text_of(versions).words for versions in material.models])
+    return bm25([text_of(versions).words for versions in material.models])
 
 
 def nearest_prompt(material: Material) -> Rival:
     """BM25 over the words of the prompts; the best prompt of a model counts."""
-    search = _bm25([words(prompt) for prompt in material.prompts])
+    search = bm25([words(prompt) for prompt in material.prompts])
     return lambda text: material.pool.maxima(search(text))
 
 
@@ -105,7 +105,8 @@ def _text(versions: Sequence[Described]) -> str:
     return ". ".join(part for part in parts if part)
 
 
-def _bm25(documents: Sequence[list[str]]) -> Rival:
+def bm25(documents: Sequence[list[str]]) -> Rival:
+    """BM25 of a request with each document, given as its words."""
     mean = float(np.mean([len(document) for document in documents]))
     postings = Postings.of([numbered(document) for document in documents], mean_length=mean)
 

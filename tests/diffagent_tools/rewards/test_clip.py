@@ -1,94 +1,154 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
-from transformers import CLIPImageProcessor
 
-from diffagent_tools.rewards import CLIPReward, Reward
-from finetune.pocket.clip import IMAGE_MEAN, IMAGE_STD, new_clip
-from finetune.pocket.tokenizer import build_tokenizer
-from tool_specs.exceptions import ConfigError, RequestError, WeightsError
+from diffagent_tools.rewards import CLIPReward, HPSReward, PickScoreReward, Reward
+from diffagent_tools.rewards.learned import LearnedReward
+from tests.diffagent_tools.rewards.pictures import clip_pixels, picture
+from tool_specs.exceptions import RequestError, WeightsError
 
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rewards") / "tiny"
-    tokenizer = build_tokenizer(folder)
-    new_clip(tokenizer, text_width=32, vision_width=32, vision_layers=1, seed=3).save_pretrained(folder)
-    CLIPImageProcessor(
-        size={"shortest_edge": 64}, crop_size=64, image_mean=list(IMAGE_MEAN), image_std=list(IMAGE_STD)
-    ).save_pretrained(folder)
-    return folder
+KINDS = [CLIPReward, PickScoreReward, HPSReward]
+PROMPT = "a fox on a blue background"
 
 
-def _picture(seed: int, size: tuple[int, int] = (64, 64)) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+@pytest.mark.parametrize(
+    ("kind", "name", "formula"),
+    [
+        (CLIPReward, "clip-tiny", lambda cosine, scale: max(100 * cosine, 0)),
+        (PickScoreReward, "pickscore-tiny", lambda cosine, scale: np.exp(scale) * cosine),
+        (HPSReward, "hps-tiny", lambda cosine, scale: 100 * cosine),
+    ],
+)
+def test_the_score_is_its_formula_of_the_embeddings(clip_folder, kind, name, formula) -> None:
+    model = transformers.CLIPModel.from_pretrained(clip_folder).eval()
+    tokens = transformers.CLIPTokenizer.from_pretrained(clip_folder)([PROMPT], return_tensors="pt")
+    images = [picture(seed) for seed in range(6)]
+    expected = []
+    for image in images:
+        pixels = torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+        with torch.no_grad():
+            output = model(pixel_values=pixels, input_ids=tokens.input_ids)
+        seen, read = output.image_embeds[0].double(), output.text_embeds[0].double()
+        cosine = float(seen @ read / (seen.norm() * read.norm()))
+        expected.append(formula(cosine, float(model.logit_scale)))
+    reward = kind(clip_folder, device="cpu")
 
-
-def test_the_score_is_a_hundred_times_the_cosine(clip_folder: Path) -> None:
-    from transformers import CLIPModel, CLIPTokenizer
-
-    model = CLIPModel.from_pretrained(clip_folder).eval()
-    tokens = CLIPTokenizer.from_pretrained(clip_folder)(["a fox on a blue background"], return_tensors="pt")
-    pixels = torch.from_numpy(np.asarray(_picture(1), dtype=np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    with torch.no_grad():
-        output = model(pixel_values=pixels, input_ids=tokens.input_ids)
-    expected = 100 * float(torch.cosine_similarity(output.image_embeds, output.text_embeds))
-    reward = CLIPReward(clip_folder, device="cpu")
     assert isinstance(reward, Reward)
-    assert reward.name == "clip-tiny"
-    assert reward.score([_picture(1)], ["a fox on a blue background"]) == [pytest.approx(max(expected, 0), abs=1e-3)]
+    assert reward.name == name
+    assert reward.score(images, [PROMPT] * 6) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_batch_scores_like_single_pictures(clip_folder: Path) -> None:
-    reward = CLIPReward(clip_folder, device="cpu")
-    images = [_picture(seed, size=(64, 64) if seed % 2 else (48, 80)) for seed in range(40)]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_scores_like_single_pictures_in_their_order(clip_folder: Path, kind: type[LearnedReward]) -> None:
+    reward = kind(clip_folder, device="cpu")
+    images = [picture(seed, size=(64, 64) if seed % 2 else (48, 80)) for seed in range(40)]
     prompts = [f"a cat on a red background {'x ' * seed}" for seed in range(40)]
     together = reward.score(images, prompts)
     alone = [reward.score([image], [prompt])[0] for image, prompt in zip(images, prompts, strict=True)]
+
     assert together == pytest.approx(alone, abs=1e-3)
-    assert all(0 <= score <= 100 for score in together)
+    assert together != pytest.approx(together[::-1], abs=1e-2)
+    assert reward.score(images[::-1], prompts[::-1]) == pytest.approx(together[::-1], abs=1e-3)
+
+
+def test_the_clip_score_is_never_below_zero_and_the_others_may_be(clip_folder: Path) -> None:
+    images, prompts = [picture(seed) for seed in range(20)], ["a fox", "a blue cat"] * 10
+    clip = CLIPReward(clip_folder, device="cpu").score(images, prompts)
+    hps = HPSReward(clip_folder, device="cpu").score(images, prompts)
+
+    assert clip == pytest.approx([max(score, 0) for score in hps], abs=1e-3)
+    assert all(0 <= score <= 100 for score in clip)
+
+
+def test_hps_sees_the_whole_picture_where_the_others_see_its_middle(clip_folder: Path) -> None:
+    wide = Image.new("RGB", (128, 64))
+    wide.paste(picture(1), (32, 0))
+    other_ends = wide.copy()
+    other_ends.paste(picture(2, (16, 64)), (0, 0))
+    small = Image.new("RGB", (64, 64))
+    small.paste(wide.resize((64, 32), Image.Resampling.BICUBIC), (0, 16))
+    prompts = [PROMPT] * 3
+    middle = PickScoreReward(clip_folder, device="cpu").score([wide, other_ends, picture(1)], prompts)
+    whole = HPSReward(clip_folder, device="cpu").score([wide, other_ends, small], prompts)
+
+    assert middle[0] == pytest.approx(middle[1], abs=1e-4) == pytest.approx(middle[2], abs=1e-4)
+    assert whole[0] == pytest.approx(whole[2], abs=1e-4)
+    assert whole[0] != pytest.approx(whole[1], abs=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
 def test_any_kind_of_picture_is_scored(clip_folder: Path, mode: str) -> None:
     reward = CLIPReward(clip_folder, device="cpu")
-    assert len(reward.score([_picture(1).convert(mode)], [""])) == 1
+    assert len(reward.score([picture(1).convert(mode)], [""])) == 1
 
 
 def test_long_prompts_are_cut(clip_folder: Path) -> None:
     reward = CLIPReward(clip_folder, device="cpu")
     long = "a fox " * 300
-    assert reward.score([_picture(1)], [long]) == pytest.approx(reward.score([_picture(1)], [long[:900]]), abs=1e-3)
+    assert reward.score([picture(1)], [long]) == pytest.approx(reward.score([picture(1)], [long[:900]]), abs=1e-3)
 
 
-def test_nothing_to_score_loads_nothing(tmp_path: Path) -> None:
-    assert CLIPReward(tmp_path).score([], []) == []
+def test_threads_share_a_reward(clip_folder: Path) -> None:
+    reward = PickScoreReward(clip_folder, device="cpu")
+    images = [picture(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        scores = list(pool.map(lambda image: reward.score([image], [PROMPT])[0], images))
+    assert scores == pytest.approx(reward.score(images, [PROMPT] * 8), abs=1e-3)
 
 
-def test_images_and_prompts_must_pair_up(clip_folder: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_and_prompts_must_pair_up(clip_folder: Path, kind: type[LearnedReward]) -> None:
     with pytest.raises(RequestError, match="1 images but 2 prompts"):
-        CLIPReward(clip_folder).score([_picture(1)], ["a", "b"])
+        kind(clip_folder).score([picture(1)], ["a", "b"])
 
 
-def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is not a transformers folder \(it has no config\.json\)"):
-        CLIPReward(tmp_path, device="cpu").score([_picture(1)], ["a fox"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_score_loads_nothing(tmp_path: Path, kind: type[LearnedReward]) -> None:
+    assert kind(tmp_path).score([], []) == []
 
 
-def test_damaged_weights_are_named(clip_folder: Path, tmp_path: Path) -> None:
+def test_names_tell_weights_apart_wherever_they_lie(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert CLIPReward().name == "clip-pocket"
+    assert PickScoreReward("yuvalkirstain/PickScore_v1").name == "pickscore-PickScore_v1"
+    assert PickScoreReward(str(clip_folder)).name == PickScoreReward(clip_folder).name == "pickscore-tiny"
+    monkeypatch.chdir(clip_folder)
+    assert PickScoreReward(Path()).name == "pickscore-tiny"
+
+
+def test_the_published_names_of_open_clip_are_read(published_clip, hps_folder: Path) -> None:
+    prompts = [PROMPT, "a cup"]
+    images = [picture(seed, (32, 32)) for seed in (5, 6)]
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(published_clip.tokenizer)
+    tokens = tokenizer(prompts, padding="max_length", max_length=32, return_tensors="pt").input_ids
+    ends = torch.tensor([len(tokenizer(prompt).input_ids) - 1 for prompt in prompts])
+    with torch.no_grad():
+        cosines = published_clip.network(torch.cat([clip_pixels(image) for image in images]), tokens, ends)
+    reward = HPSReward(hps_folder, device="cpu")
+
+    assert reward.name == "hps-hps-small"
+    assert reward.score(images, prompts) == pytest.approx((100 * cosines).tolist(), abs=1e-3)
+    scale = float(published_clip.network.logit_scale.exp())
+    assert PickScoreReward(hps_folder).score(images, prompts) == pytest.approx((scale * cosines).tolist(), abs=1e-3)
+
+
+def test_scores_that_are_not_numbers_are_refused(clip_folder: Path, tmp_path: Path) -> None:
+    model = transformers.CLIPModel.from_pretrained(clip_folder)
+    with torch.no_grad():
+        model.visual_projection.weight[0, 0] = torch.nan
     for file in clip_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(WeightsError, match=r"cannot be loaded .*; download or train it again"):
-        CLIPReward(tmp_path, device="cpu").score([_picture(1)], ["a fox"])
+    model.save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match=r"'pickscore-.*' gives scores that are not numbers"):
+        PickScoreReward(tmp_path, device="cpu").score([picture(1)], ["a fox"])
 
 
 def test_nothing_is_printed(clip_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    CLIPReward(clip_folder, device="cpu").score([_picture(1)], ["a fox " * 100])
+    CLIPReward(clip_folder, device="cpu").score([picture(1)], ["a fox " * 100])
     assert capfd.readouterr() == ("", "")

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffagent_tools.rewards import Calibration, Reward, Scale, UnifiedReward, calibrate
+from diffagent_tools.rewards import (
+    Calibration,
+    CLIPReward,
+    HPSReward,
+    ImageRewardReward,
+    PickScoreReward,
+    Reward,
+    Scale,
+    UnifiedReward,
+    calibrate,
+    calibrate_all,
+)
+from tests.diffagent_tools.rewards.pictures import picture
 from tool_specs.exceptions import ConfigError, RequestError
 
 
@@ -129,5 +141,60 @@ def test_combinations_that_make_no_sense_are_refused(
 
 
 def test_a_reward_without_a_scale_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no calibration for brightness; measure it with calibrate"):
+    with pytest.raises(ConfigError, match="no calibration for brightness; measure it with calibrate_all"):
         UnifiedReward([Brightness(), Redness()], Calibration({"redness": Scale(0.5, 0.1, 50)}))
+
+
+class Scaled:
+    """Another reward times a factor."""
+
+    def __init__(self, reward: Reward, factor: float) -> None:
+        self._reward = reward
+        self._factor = factor
+
+    @property
+    def name(self) -> str:
+        return self._reward.name
+
+    def score(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
+        return [self._factor * score for score in self._reward.score(images, prompts)]
+
+
+@pytest.fixture(scope="module")
+def four_rewards(clip_folder: Path, hps_folder: Path, image_reward_folder: Path) -> list[Reward]:
+    return [
+        CLIPReward(clip_folder, device="cpu"),
+        PickScoreReward(hps_folder, device="cpu"),
+        HPSReward(clip_folder, device="cpu"),
+        ImageRewardReward(image_reward_folder, device="cpu"),
+    ]
+
+
+@pytest.mark.parametrize("loud", range(4))
+def test_no_reward_dominates_by_its_scale(four_rewards: list[Reward], loud: int) -> None:
+    images, prompts = [picture(seed) for seed in range(24)], ["a fox", "a cat on a red background"] * 12
+    ordinary, judged = slice(0, 16), slice(12, 24)
+    louder = [Scaled(reward, 1000.0) if place == loud else reward for place, reward in enumerate(four_rewards)]
+
+    def scored(rewards: list[Reward]) -> tuple[list[float], list[float]]:
+        calibration = calibrate_all(rewards, images[ordinary], prompts[ordinary])
+        unified = UnifiedReward(rewards, calibration)
+        raw = unified.raw_scores(images[judged], prompts[judged])
+        return unified.score(images[judged], prompts[judged]), [sum(row.values()) for row in raw]
+
+    fair, sums = scored(four_rewards)
+    still_fair, louder_sums = scored(louder)
+    assert still_fair == pytest.approx(fair, abs=1e-6)
+    assert np.argsort(still_fair).tolist() == np.argsort(fair).tolist()
+    assert all(0 < score < 1 for score in fair)
+    if loud < 3:  # the untrained ImageReward is the loudest as it is
+        assert np.argsort(louder_sums).tolist() != np.argsort(sums).tolist()
+
+
+def test_several_rewards_are_calibrated_at_once() -> None:
+    images = [_grey(value) for value in range(0, 160, 20)]
+    both = calibrate_all([Brightness(), Redness()], images, ["a cat"] * 8)
+    assert both.scales["brightness"] == calibrate(Brightness(), images, ["a cat"] * 8).scales["brightness"]
+    assert both.scales["redness"].mean == pytest.approx(70 / 255)
+    with pytest.raises(RequestError, match="'redness' scores every"):
+        calibrate_all([Brightness(), Redness()], [Image.new("RGB", (4, 4), (9, v, v)) for v in range(8)], ["a"] * 8)

@@ -1,0 +1,139 @@
+"""The planner in process: a tuned language model that calls tools, without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ConfigDict, Field
+
+from diffagent_tools.chat_models.decoding import Decoded, Decoder
+from diffagent_tools.chat_models.grammar import answer_grammar
+from diffagent_tools.chat_models.tool_choice import chosen_tool
+from tool_specs.pocket import pocket_planner
+
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+
+
+class LocalChatDiffAgent(BaseChatModel):
+    """A planner in process, by default the pocket one; `ChatDiffAgent` is the same over HTTP.
+
+    Its answer is a call of a bound tool, valid by construction, or a refusal in words. `tool_choice="any"` leaves it no
+    refusal, a tool's name no other tool, "none" no call. Without tools it refuses: conversation is not its trade.
+
+    ```python
+    planner = ChatDiffAgent.local()
+    planner.bind_tools(tools_for(shortlist, backend, store)).invoke("a kitten, 8-bit").tool_calls
+    ```
+    """
+
+    folder: Path = Field(default_factory=pocket_planner)
+    """A transformers folder with the model, its tokenizer and its chat template."""
+    device: str = "auto"
+    """"auto" is CUDA where there is any, else the CPU."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """0 always gives the same answer; above, answers vary."""
+    max_tokens: int = Field(default=512, gt=0)
+    """Longest answer."""
+    seed: int | None = None
+    """Makes a temperature above 0 repeatable."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The model, loaded when it is first asked."""
+        return Decoder(self.folder, device=self.device)
+
+    @property
+    def _llm_type(self) -> str:
+        return "diffagent-local"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self._model_name, "temperature": self.temperature, "max_tokens": self.max_tokens}
+
+    @property
+    def _model_name(self) -> str:
+        return f"diffagent-{self.folder.name}"
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools.
+
+        Args:
+            tools: Anything that LangChain can describe as an OpenAI tool.
+            tool_choice: "any" or "required": call one even if nothing fits. A name: call that one. "none": call none.
+            kwargs: Passed on.
+        """
+        described = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=described, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002 - the grammar says where an answer ends
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> ChatResult:
+        choice = chosen_tool(kwargs.get("tool_choice"))
+        tools = [] if choice == "none" else list(kwargs.get("tools") or [])
+        named = None if choice in (None, "any", "none") else choice
+        told = convert_to_openai_messages(messages)
+        decoded = self.decoder.decode(
+            self.decoder.render(told if isinstance(told, list) else [told], tools),
+            answer_grammar(
+                tools, may_refuse=choice is None, must_call=named, mark_tokens=self.decoder.has_token(_OPEN)
+            ),
+            max_tokens=int(kwargs.get("max_tokens", self.max_tokens)),
+            temperature=float(kwargs.get("temperature", self.temperature)),
+            seed=kwargs.get("seed", self.seed),
+        )
+        message = answer_message(decoded.text)
+        message.usage_metadata = {
+            "input_tokens": decoded.prompt_tokens,
+            "output_tokens": decoded.completion_tokens,
+            "total_tokens": decoded.prompt_tokens + decoded.completion_tokens,
+        }
+        message.response_metadata = self._metadata(decoded, message)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _metadata(self, decoded: Decoded, message: AIMessage) -> dict[str, Any]:
+        reason = "tool_calls" if message.tool_calls else "stop"
+        return {
+            "model_name": self._model_name,
+            "model_provider": "diffagent",
+            "finish_reason": reason if decoded.finished else "length",
+            "certainty": round(decoded.certainty, 4),
+        }
+
+
+def answer_message(text: str) -> AIMessage:
+    """What a planner wrote, as a message: a call in Hermes form (`<tool_call>{json}</tool_call>`), or words."""
+    if not text.startswith(_OPEN):
+        return AIMessage(text)
+    body = text.removeprefix(_OPEN).partition(_CLOSE)[0].strip()
+    call_id = f"call_{uuid4().hex}"
+    try:
+        call = json.loads(body)
+        name, arguments = call["name"], call["arguments"]
+    except (ValueError, KeyError, TypeError) as error:
+        broken = {"name": None, "args": body, "id": call_id, "error": str(error), "type": "invalid_tool_call"}
+        return AIMessage("", invalid_tool_calls=[broken])
+    return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id, "type": "tool_call"}])

@@ -1,0 +1,1 @@
+"""Servers: the planner on vLLM, behind OpenAI's chat interface."""

@@ -1,0 +1,1 @@
+"""The `diffagent-train` command."""

@@ -1,0 +1,106 @@
+"""Draws the planners' calls and judges the pictures; what was drawn once is not drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from diffagent_tools.backends.protocol import Backend
+from diffagent_tools.rewards.faults import find_fault
+from diffagent_tools.rewards.protocol import Reward
+from diffagent_tools.rewards.unified import UnifiedReward
+from finetune.dabench.pairs import Pair
+from finetune.json_lines import JsonLines
+from tool_specs.calls import Call, parse_call
+from tool_specs.exceptions import BackendError, CallError, WeightsError
+
+FILE_NAME: Final = "drawings.jsonl"
+
+
+class Judgement(BaseModel):
+    """What a picture is worth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    """Hash of the call with its seed, the text that the picture was judged by, and the reward's name."""
+    reward: float
+    scores: dict[str, float] = {}
+    fault: str | None = None
+    """Why the picture is none: its reward is 0."""
+    seconds: float = 0.0
+    """Drawing it took."""
+
+
+class Studio:
+    """A backend and a reward, with a memory of what they made.
+
+    Every planner's call for one pair is drawn with the same seed: equal calls give equal pictures, and planners differ
+    by their calls alone.
+
+    Args:
+        backend: Draws.
+        reward: Judges, by the pair's reference.
+        folder: Where judgements are kept.
+        pictures: Where pictures are kept; without it they are not.
+    """
+
+    def __init__(self, backend: Backend, reward: Reward, folder: Path, *, pictures: Path | None = None) -> None:
+        self._backend = backend
+        self._reward = reward
+        self._pictures = pictures
+        self._lines = JsonLines(folder / FILE_NAME, Judgement)
+        self._known = {row.key: row for row in self._lines.read()}
+
+    @property
+    def judge(self) -> str:
+        """Name of the reward."""
+        return self._reward.name
+
+    def judged(self, call: Mapping[str, object], pair: Pair) -> Judgement:
+        """Draw and judge the call of a pair.
+
+        Raises:
+            WeightsError: A model on offer cannot be loaded: another planner would fail just so.
+        """
+        seeded = parse_call(call).model_copy(update={"seed": seed_of(pair.id)})
+        key = _digest(seeded.model_dump(mode="json"), pair.reference, self._reward.name)
+        if key not in self._known:
+            self._known[key] = self._draw(seeded, pair.reference, key)
+            self._lines.append(self._known[key])
+        return self._known[key]
+
+    def _draw(self, call: Call, reference: str, key: str) -> Judgement:
+        try:
+            drawing = self._backend.draw(call)
+        except WeightsError:
+            raise
+        except (CallError, BackendError) as error:
+            return Judgement(key=key, reward=0.0, fault=str(error))
+        seconds = round(drawing.seconds, 3)
+        if self._pictures is not None:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            drawing.image.save(self._pictures / f"{key}.png")
+        if fault := find_fault(drawing.image, width=call.width, height=call.height):
+            return Judgement(key=key, reward=0.0, fault=fault, seconds=seconds)
+        if isinstance(self._reward, UnifiedReward):
+            scores = self._reward.raw_scores([drawing.image], [reference])[0]
+            reward = self._reward.unify(scores)[self._reward.name]
+        else:
+            reward = self._reward.score([drawing.image], [reference])[0]
+            scores = {self._reward.name: reward}
+        return Judgement(key=key, reward=reward, scores=scores, seconds=seconds)
+
+
+def seed_of(pair_id: str) -> int:
+    """The seed of all pictures for a pair."""
+    return int.from_bytes(hashlib.sha256(pair_id.encode()).digest()[:4], "big")
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]

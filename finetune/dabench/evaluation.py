@@ -1,0 +1,168 @@
+"""Asks planners for the calls of pairs, as serving asks them, and has the calls drawn and judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from diffagent_tools.planning import Reading, conversation, read_answer
+from diffagent_tools.tools.generation import tool_schemas
+from finetune.dabench.drawing import Studio
+from finetune.dabench.pairs import Pair
+from finetune.dabench.results import Result, answered, unanswered
+from finetune.json_lines import JsonLines
+from tool_specs.exceptions import BackendError, CallError, DiffAgentError, RequestError
+from tool_specs.search.shortlist import AnyShortlister, Shortlist
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FILE_NAME: Final = "results.jsonl"
+SHORTLIST: Final = 8
+"""Checkpoints, and networks, on offer."""
+_REFUSED: Final = (400, 413, 422)
+"""HTTP answers of an endpoint that speak of the one question, not of the endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Who is asked.
+
+    Attributes:
+        name: In rows, tables and plots.
+        model: A chat model with `bind_tools`.
+        version: What its answers depend on beside the settings that the model tells LangChain, such as its weights.
+            Where it changed, rows of an earlier run are asked again.
+    """
+
+    name: str
+    model: BaseChatModel
+    version: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Stands for the model and its settings."""
+        # What cannot be written as JSON is named by its type: a representation may hold an address in memory.
+        settings = json.dumps(self.model._identifying_params, sort_keys=True, default=lambda one: type(one).__name__)
+        return f"{type(self.model).__name__} {settings} {self.version}"
+
+
+def evaluate(
+    pairs: Sequence[Pair],
+    planners: Sequence[Planner],
+    shortlister: AnyShortlister,
+    folder: Path,
+    *,
+    studio: Studio | None = None,
+    console: Console | None = None,
+) -> list[Result]:
+    """Ask every planner about every pair, pair after pair, so that what an interrupted run left can be compared.
+
+    Each row is written to `FILE_NAME` in `folder` as soon as it is known. Run again, only what is missing is done:
+    questions that were not asked, or that changed, and pictures that were not drawn.
+
+    Args:
+        pairs: Of any splits.
+        planners: With different names.
+        shortlister: Finds what is offered for an instruction, as in serving.
+        folder: Of this evaluation.
+        studio: Draws and judges; without it rewards stay unknown.
+        console: Shows progress. Default: standard error.
+
+    Returns:
+        One row for each pair and planner.
+
+    Raises:
+        BackendError: A planner failed. What is done is kept.
+        WeightsError: A model on offer cannot be loaded.
+        ConfigError: The folder cannot be used.
+    """
+    lines = JsonLines(folder / FILE_NAME, Result)
+    known = {row.key: row for row in lines.read()}
+    results: list[Result] = []
+    identities = [planner.identity for planner in planners]
+    with _progress(console) as progress:
+        task = progress.add_task("planning and drawing" if studio else "planning", total=len(pairs) * len(planners))
+        for pair in pairs:
+            shortlist = _shortlist(shortlister, pair)
+            for planner, identity in zip(planners, identities, strict=True):
+                asking = unanswered(planner.name, pair, _question(pair, shortlist, identity), shortlist)
+                row = before = known.get(asking.key)
+                if row is None or row.question != asking.question:
+                    row = _asked(asking, pair, planner, shortlist, shortlister)
+                if studio is not None and row.reward is None and pair.call is not None and pair.reference:
+                    row = _drawn(row, pair, studio)
+                if row is not before:
+                    lines.append(row)
+                results.append(row)
+                progress.advance(task)
+    return results
+
+
+def _asked(
+    row: Result, pair: Pair, planner: Planner, shortlist: Shortlist | None, shortlister: AnyShortlister
+) -> Result:
+    """Ask one planner; with nothing on offer, as in serving, nobody is asked."""
+    if shortlist is None or not shortlist.hits:
+        return row
+    bound = planner.model.bind_tools(tool_schemas(shortlist))
+    messages = conversation([HumanMessage(pair.instruction)])
+    started = time.perf_counter()
+    try:
+        answer = bound.invoke(messages)
+    except Exception as error:
+        seconds = time.perf_counter() - started
+        if isinstance(error, CallError) or getattr(error, "status_code", None) in _REFUSED:
+            reading = Reading(None, None, f"{type(error).__name__}: {error}")
+            failed = answered(row, AIMessage(""), reading, shortlister.catalog, seconds)
+            return failed.model_copy(update={"declined": False})
+        if isinstance(error, DiffAgentError):
+            raise
+        msg = (
+            f"the planner {planner.name!r} failed at pair {pair.id!r}: {type(error).__name__}: {error}; what is done "
+            "is kept: run again to go on"
+        )
+        raise BackendError(msg) from error
+    seconds = time.perf_counter() - started
+    return answered(row, answer, read_answer(answer, shortlist), shortlister.catalog, seconds)
+
+
+def _drawn(row: Result, pair: Pair, studio: Studio) -> Result:
+    """The row with the reward of its picture; without a valid call there is none, and the reward is 0."""
+    if row.call is None:
+        return row.model_copy(update={"reward": 0.0})
+    judged = studio.judged(row.call, pair)
+    drawn = judged.fault is None
+    facts = {"reward": judged.reward, "scores": judged.scores, "drawn": drawn, "fault": judged.fault}
+    return row.model_copy(update=facts)
+
+
+def _shortlist(shortlister: AnyShortlister, pair: Pair) -> Shortlist | None:
+    """What is offered; None for an instruction that serving would refuse to read."""
+    try:
+        return shortlister.shortlist(pair.instruction, k=SHORTLIST)
+    except RequestError:
+        return None
+
+
+def _question(pair: Pair, shortlist: Shortlist | None, identity: str) -> str:
+    """Stands for what an answer, and its reward, depend on."""
+    offered = [spec.id for spec in shortlist.specs] if shortlist else []
+    told = json.dumps([pair.instruction, pair.reference, pair.call, offered, identity], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _progress(console: Console | None) -> Progress:
+    from rich.console import Console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True))

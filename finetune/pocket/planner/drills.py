@@ -1,0 +1,74 @@
+"""Short drills before the lessons: find the tool that knows a word, and copy its name and the word.
+
+A network from nothing learns to copy late from long conversations full of chance, and early from short ones without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.words import FRAMES, NAME_PARTS, STYLE_NAMES, SYNONYMS, UNKNOWN
+from finetune.pocket.world import BACKGROUNDS, STYLES, all_subjects
+from tool_specs.naming import tool_name
+
+MADE_UP = 0.3
+"""Share of the words that mean nothing: they can only be copied."""
+_SYLLABLES = ("ba", "ko", "ri", "ta", "lu", "ne", "mo", "shi", "ga", "ter", "vol", "qui", "pen", "zar", "dol", "fi")
+
+
+def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
+    """Rows of `id`, `prompt` and `completion`; the completion stops behind what there is to copy."""
+    rng = np.random.default_rng(seed)
+    words = [*all_subjects(), *_seen(UNKNOWN)]
+    asked = {word: [*_seen(SYNONYMS.get(word, ())), word] for word in words}
+    frames = _seen(FRAMES)
+    for number in range(count):
+        known = list(dict.fromkeys(_word(words, rng) for _ in range(int(rng.integers(2, 6)))))
+        tools = {word: _tool(rng) for word in known}
+        styles = [str(style) for style in rng.choice([*STYLES, *STYLE_NAMES], int(rng.integers(0, 4)), replace=False)]
+        networks = {style: f"civitai:{rng.integers(1_000, 999_999)}" for style in styles}
+        word = known[int(rng.integers(len(known)))]
+        said = str(rng.choice(asked.get(word, [word])))
+        style = str(rng.choice(styles)) if styles and rng.random() < 0.6 else None
+        place = f" on a {rng.choice(BACKGROUNDS)} background" if rng.random() < 0.4 else ""
+        lines = [_line(one, tool, word, said, rng) for one, tool in tools.items()]
+        rng.shuffle(lines)
+        lines += [f"+ {network} is '{_name(rng)}'" + (f" knows '{one}'." if one == style else "")
+                  for one, network in networks.items()]  # fmt: skip
+        text = str(rng.choice(frames)).format(f"{said}{place}" + (f", {style}" if style else ""))
+        prompt = (f"{style}, " if style else "") + f"a {word}{place}"
+        call = f'<tool_call>\n{{"name": "{tools[word]}", "arguments": {{"prompt": "{prompt}", "negative_prompt": ""'
+        if style:
+            call += f', "loras": [{{"id": "{networks[style]}'
+        told = "\n".join(["<|tools|>", *lines, ""])
+        yield {"id": f"drill-{seed}-{number}-0", "prompt": f"{told}<|user|>{text}<|assistant|>", "completion": call}
+
+
+def _seen(phrases: Sequence[str]) -> list[str]:
+    """Those that training may see."""
+    return [phrase for phrase in phrases if not held_out_phrase(phrase)]
+
+
+def _line(one: str, tool: str, word: str, said: str, rng: np.random.Generator) -> str:
+    if one == word:
+        asked = "" if said == word else f" for '{said}' (0.{rng.integers(71, 99)})"
+        return f"{tool}: knows '{word}'{asked}."
+    return f"{tool}: nearest word: '{one}' for '{said}' (0.{rng.integers(25, 71)})."
+
+
+def _word(words: list[str], rng: np.random.Generator) -> str:
+    if rng.random() < MADE_UP:
+        return "".join(str(part) for part in rng.choice(_SYLLABLES, int(rng.integers(2, 5))))
+    return words[int(rng.integers(len(words)))]
+
+
+def _tool(rng: np.random.Generator) -> str:
+    number = int(rng.integers(1_000, 999_999))
+    return tool_name("Checkpoint", number, number, _name(rng))
+
+
+def _name(rng: np.random.Generator) -> str:
+    return " ".join(str(rng.choice(part)) for part in NAME_PARTS)

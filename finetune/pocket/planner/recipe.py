@@ -1,0 +1,62 @@
+"""How the pocket planner is made: counts, sizes, steps and seeds of every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from finetune.pocket.planner.dataset import COUNTS
+from finetune.pocket.planner.lessons import Course
+from finetune.pocket.planner.network import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way through all stages.
+
+    Attributes:
+        counts: Pairs of each split of the data set.
+        courses: What stage 1 learns from.
+        size: Of the network.
+        drill_steps: Steps of the drills before stage 1, each of 24 short samples.
+        sft_steps: Steps of stage 1, each of 32 samples.
+        rollouts: Instructions whose candidates are drawn.
+        sampled: Answers sampled for each of them.
+        perturbed: Variants of the planner's call made for each of them.
+        align_epochs: Passes of stage 2 over the rollouts.
+        drawn: Pairs of each drawn split that are evaluated.
+        asked: Pairs of the split `requests` that are evaluated.
+        newcomers: Requests of each kind for models that came after training.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=lambda: COUNTS)
+    courses: tuple[Course, ...] = (Course("pocket", 6460, 1), Course("made up", 7869, 2))
+    size: Size = field(default_factory=Size)
+    drill_steps: int = 1000
+    sft_steps: int = 1500
+    rollouts: int = 1200
+    sampled: int = 3
+    perturbed: int = 2
+    align_epochs: float = 3.0
+    drawn: int = 480
+    asked: int = 2000
+    newcomers: int = 200
+
+
+FULL = Recipe()
+QUICK = Recipe(
+    counts=MappingProxyType({"train": 16, "test": 12, "unseen_styles": 4, "requests": 24}),
+    courses=(Course("pocket", 80, 1), Course("made up", 80, 2)),
+    size=Size(width=64, layers=2, inner=128, heads=2, head_width=32),
+    drill_steps=10,
+    sft_steps=30,
+    rollouts=10,
+    sampled=1,
+    perturbed=1,
+    align_epochs=1.0,
+    drawn=6,
+    asked=24,
+    newcomers=6,
+)
+"""Exercises every stage in a few minutes; what it trains is of no use."""

@@ -1,0 +1,250 @@
+"""From nothing to the pocket planner: data set, lessons, SFT, rollouts, RRHF and DPO, evaluation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+
+from finetune.pocket.planner.drills import drills
+from finetune.pocket.planner.lessons import Course, course_rows
+from finetune.pocket.planner.newcomers import choices, table
+from finetune.pocket.planner.recipe import Recipe
+from finetune.sfta.align import AlignSettings, align
+from finetune.sfta.rollouts import RolloutSettings
+from finetune.sfta.sft import SFTSettings, train_sft
+
+EVAL_LESSONS = 130
+"""Lessons of each course, the first ones, that stage 1 is not trained on."""
+LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
+DRILL_BATCH, DRILL_ROWS, DRILL_SEED = 24, 32_000, 3
+ALIGN_LEARNING_RATE, ALIGN_BATCH, RANK_WEIGHT = 1e-4, 8, 10.0
+MAX_TOKENS, SAVE_STEPS = 1024, 100
+COMPARED = ("rrhf,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
+
+
+class Reproduction:
+    """The stages, each in a folder of its own; one that is finished is not done again.
+
+    Args:
+        folder: Where everything goes.
+        recipe: Counts, sizes and steps.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self._console = Console(stderr=True)
+
+    def run(self) -> Path:
+        """Do every stage that is not done, and return the report."""
+        for stage in (self.dataset, self.lessons, self.sft, self.rollouts, self.rrhf, self.dpo, self.export):
+            self._console.print(f"[bold]{stage.__name__}[/]")
+            stage()
+        self._console.print("[bold]evaluation[/]")
+        return self.evaluation()
+
+    def dataset(self) -> Path:
+        """The pocket DABench."""
+        from finetune.dabench.pairs import write_pairs
+        from finetune.pocket.planner.dataset import card, pocket_pairs
+        from finetune.pocket.planner.worlds import pocket_world
+
+        folder = self.folder / "dabench"
+        if not (folder / "README.md").is_file():
+            pairs = pocket_pairs(pocket_world(), self.recipe.counts)
+            write_pairs(folder, pairs, card=card(pairs))
+        return folder
+
+    def lessons(self) -> Path:
+        """What stage 1 learns from, shuffled, and a part that it is evaluated on."""
+        path, evaluated = self.folder / "lessons.jsonl", self.folder / "lessons-eval.jsonl"
+        if path.is_file():
+            return path
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._workers() as workers, self._console.status("writing lessons"):
+            courses = list(workers.map(_rows, self.recipe.courses))
+        held_out = min(EVAL_LESSONS, *(course.count // 4 for course in self.recipe.courses))
+        rows = [row for course in courses for row in course]
+        _write_shuffled(evaluated, [row for row in rows if _number(row) < held_out])
+        _write_shuffled(path, [row for row in rows if _number(row) >= held_out])
+        return path
+
+    def drilled(self) -> Path:
+        """A network that can find and copy, from random weights."""
+        from finetune.pocket.planner.network import make_untrained
+
+        untrained, data = self.folder / "untrained", self.folder / "drills.jsonl"
+        if not untrained.is_dir():
+            make_untrained(untrained, _texts(self.lessons()), size=self.recipe.size)
+        if not data.is_file():
+            _write_shuffled(data, list(drills(DRILL_ROWS, DRILL_SEED)))
+        return train_sft(
+            SFTSettings(
+                model=str(untrained),
+                data=data,
+                out=self.folder / "drilled",
+                max_steps=self.recipe.drill_steps,
+                learning_rate=LEARNING_RATE,
+                scheduler="constant",
+                warmup=50,
+                weight_decay=WEIGHT_DECAY,
+                batch_size=DRILL_BATCH,
+                max_length=MAX_TOKENS,
+                save_steps=SAVE_STEPS,
+            )
+        )
+
+    def sft(self) -> Path:
+        """Stage 1."""
+        return train_sft(
+            SFTSettings(
+                model=str(self.drilled()),
+                data=self.lessons(),
+                eval_data=self.folder / "lessons-eval.jsonl",
+                out=self.folder / "sft",
+                max_steps=self.recipe.sft_steps,
+                learning_rate=LEARNING_RATE,
+                warmup=0.03,
+                weight_decay=WEIGHT_DECAY,
+                batch_size=BATCH,
+                max_length=MAX_TOKENS,
+                save_steps=SAVE_STEPS,
+                eval_steps=min(500, self.recipe.sft_steps),
+            )
+        )
+
+    def rollouts(self) -> Path:
+        """Candidates of the training pairs, drawn and scored, in one process for each core."""
+        path = self.folder / "rollouts.jsonl"
+        if path.is_file():
+            return path
+        shards = os.cpu_count() or 1
+        parts = [
+            RolloutSettings(
+                model=self.folder / "sft" / "model",
+                data=self.folder / "dabench",
+                out=self.folder / "rollouts",
+                limit=self.recipe.rollouts,
+                sampled=self.recipe.sampled,
+                perturbed=self.recipe.perturbed,
+                shard=shard,
+                shards=shards,
+            )
+            for shard in range(shards)
+        ]
+        with self._workers() as workers:
+            made = list(workers.map(_rollout_lines, parts))
+        _write_whole(path, "".join(line for lines in made for line in lines))
+        return path
+
+    def rrhf(self) -> Path:
+        """Stage 2."""
+        return self._aligned("rrhf")
+
+    def dpo(self) -> Path:
+        """Its rival, from the same rollouts."""
+        return self._aligned("dpo")
+
+    def export(self) -> Path:
+        """The aligned planner as it is served."""
+        from finetune.sfta.export import ExportSettings, export
+
+        folder = self.folder / "planner"
+        if not folder.is_dir():
+            export(ExportSettings(model=self.folder / "rrhf" / "model", out=folder, dtype="float32"))
+        return folder
+
+    def evaluation(self) -> Path:
+        """Everybody on pairs that training never saw: two splits drawn, and a long one for what needs no picture."""
+        from finetune.dabench.run import EvalSettings, run
+
+        folders = [(name, self.folder / name / "model") for name in ("rrhf", "sft", "dpo")]
+        found = choices(self.folder / "evaluation-newcomers", folders[:2], self.recipe.newcomers)
+        _write_whole(self.folder / "newcomers.md", table(found) + "\n")
+        planners = [f"{name}=local:{path}" for name, path in folders]
+        run(
+            EvalSettings(
+                dataset=self.folder / "dabench",
+                out=self.folder / "evaluation-requests",
+                splits=["requests"],
+                planners=[*planners, "retrieval"],
+                limit=self.recipe.asked,
+                compare=list(COMPARED[:4]),
+            )
+        )
+        return run(
+            EvalSettings(
+                dataset=self.folder / "dabench",
+                out=self.folder / "evaluation",
+                splits=["test", "unseen_styles"],
+                planners=[*planners, "retrieval", "nearest", "popularity", "random"],
+                limit=self.recipe.drawn,
+                draw=True,
+                compare=list(COMPARED),
+            )
+        )
+
+    def _aligned(self, method: str) -> Path:
+        return align(
+            AlignSettings(
+                model=str(self.folder / "sft" / "model"),
+                data=self.rollouts(),
+                out=self.folder / method,
+                method=method,  # type: ignore[arg-type]
+                epochs=self.recipe.align_epochs,
+                learning_rate=ALIGN_LEARNING_RATE,
+                warmup=0.05,
+                batch_size=ALIGN_BATCH,
+                max_length=MAX_TOKENS,
+                rank_weight=RANK_WEIGHT,
+                reward_margin=0.02,
+                save_steps=SAVE_STEPS,
+            )
+        )
+
+    def _workers(self) -> ProcessPoolExecutor:
+        # Fresh processes: torch's threads do not survive a fork.
+        return ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn"))
+
+
+def _rows(course: Course) -> list[dict[str, str]]:
+    return list(course_rows(course))
+
+
+def _rollout_lines(settings: RolloutSettings) -> list[str]:
+    from finetune.sfta.rollout_run import run_rollouts
+
+    return [row.model_dump_json() + "\n" for row in run_rollouts(settings)]
+
+
+def _number(row: dict[str, str]) -> int:
+    """The lesson's number in its course."""
+    return int(row["id"].split("-")[-2])
+
+
+def _write_shuffled(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(len(rows))
+    _write_whole(path, "".join(json.dumps(rows[place], ensure_ascii=False) + "\n" for place in order))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial_path = path.with_name(f".{path.name}.part")
+    partial_path.write_text(text, encoding="utf-8")
+    partial_path.replace(path)
+
+
+def _texts(lessons: Path) -> Iterator[str]:
+    """Every third lesson with its answer: enough for the tokenizer."""
+    with lessons.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            if number % 3 == 0:
+                row = json.loads(line)
+                yield row["prompt"] + row["completion"]

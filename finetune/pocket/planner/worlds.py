@@ -1,0 +1,102 @@
+"""Catalogs to plan for: the pocket world itself, and made-up ones, so that a planner reads specs and memorises none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.words import NAME_PARTS, STYLE_NAMES, UNKNOWN
+from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
+from finetune.pocket.world import COLOURS, SCENES, STYLES, SUBJECTS, all_subjects
+from tool_specs.catalog import Catalog
+from tool_specs.spec import ToolSpec
+
+FOREIGN = 0.3
+"""Share of a made-up checkpoint's subjects that the pocket world does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A catalog, and which model draws what.
+
+    Attributes:
+        catalog: The models.
+        drawn_by: Spec id of the checkpoint for each subject.
+        styled_by: Spec id of the network for each style.
+    """
+
+    catalog: Catalog
+    drawn_by: dict[str, str]
+    styled_by: dict[str, str]
+
+    @property
+    def subjects(self) -> list[str]:
+        """What can be drawn."""
+        return list(self.drawn_by)
+
+    @property
+    def styles(self) -> list[str]:
+        """How it can be drawn."""
+        return list(self.styled_by)
+
+
+def pocket_world() -> World:
+    """The one that ships."""
+    drawn_by = {subject: CHECKPOINT_IDS[domain] for domain, subjects in SUBJECTS.items() for subject in subjects}
+    return World(Catalog.pocket(), drawn_by, dict(STYLE_IDS))
+
+
+def made_up_world(rng: np.random.Generator) -> World:
+    """Two to six checkpoints that share out some subjects, and up to seven networks, with invented names and ids."""
+    pocket = Catalog.pocket()
+    pattern = pocket.get(CHECKPOINT_IDS["animals"])
+    ids = iter(int(number) for number in rng.choice(np.arange(1_000, 999_999), size=40, replace=False))
+    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun)]
+    subjects = [*all_subjects()]
+    subjects += [str(noun) for noun in rng.choice(foreign, size=int(FOREIGN * len(subjects)), replace=False)]
+    rng.shuffle(subjects)
+    drawn_by: dict[str, str] = {}
+    specs: list[ToolSpec] = []
+    for _ in range(int(rng.integers(2, 7))):
+        known = [subjects.pop() for _ in range(int(rng.integers(8, 28))) if subjects]
+        name = _name(rng)
+        specs.append(checkpoint_like(pattern, known, name=name, model_id=next(ids), version_id=next(ids)))
+        drawn_by |= dict.fromkeys(known, specs[-1].id)
+    styles = [str(style) for style in rng.choice([*STYLE_NAMES, *STYLES], size=int(rng.integers(0, 8)), replace=False)]
+    styled_by: dict[str, str] = {}
+    for style in styles:
+        named = rng.random() < 0.5
+        name = f"{style.title()} {_name(rng)}" if named else _name(rng)
+        trigger = style if rng.random() < 0.8 else f"{style.replace(' ', '')}_style"
+        numbers = {"model_id": next(ids), "version_id": next(ids)}
+        specs.append(network_like(pocket.get(STYLE_IDS["neon"]), style, name=name, trigger=trigger, **numbers))
+        styled_by[style] = specs[-1].id
+    return World(Catalog(specs), drawn_by, styled_by)
+
+
+def checkpoint_like(
+    pattern: ToolSpec, subjects: Sequence[str], *, name: str, model_id: int, version_id: int
+) -> ToolSpec:
+    """A made-up checkpoint: another one's spec with subjects, a name and ids of its own."""
+    backgrounds = [*(f"{colour} background" for colour in COLOURS), *SCENES.values()]
+    return _like(pattern, name, model_id, version_id, tags=(*subjects, *backgrounds))
+
+
+def network_like(pattern: ToolSpec, style: str, *, name: str, trigger: str, model_id: int, version_id: int) -> ToolSpec:
+    """A made-up LoRA: another one's spec with a style, a trigger word, a name and ids of its own."""
+    own = {"trigger_words": (trigger,), "trigger_phrases": ()}
+    return _like(pattern, name, model_id, version_id, tags=("style", style)).model_copy(update=own)
+
+
+def _like(pattern: ToolSpec, name: str, model_id: int, version_id: int, tags: tuple[str, ...]) -> ToolSpec:
+    own = {"id": f"civitai:{model_id}@{version_id}", "model_id": model_id, "version_id": version_id}
+    return pattern.model_copy(update={**own, "model_name": name, "tags": tags, "description": "", "examples": ()})
+
+
+def _name(rng: np.random.Generator) -> str:
+    first, second = (str(rng.choice(part)) for part in NAME_PARTS)
+    ending = str(rng.choice(["", "", "", " v2", " XL", " Plus"]))
+    return f"{first}{second}{ending}" if rng.random() < 0.5 else f"{first} {second}{ending}"

@@ -1,0 +1,1 @@
+"""SFTA: supervised fine-tuning of the planner, then alignment by ranking."""

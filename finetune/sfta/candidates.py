@@ -1,0 +1,156 @@
+"""Candidate calls for one request: what the planner would do, and what else could be tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+
+from diffagent_tools.planning import Reading, conversation, read_answer
+from diffagent_tools.tools.generation import offered, tool_schemas
+from finetune.sfta.samples import calling, declining
+from tool_specs.families import FAMILIES
+from tool_specs.search.shortlist import Shortlist
+
+Source = Literal["gold", "greedy", "sampled", "other model", "recommended", "perturbed", "refusal"]
+
+CFG_FACTORS = (0.5, 0.7, 1.4)
+STEP_FACTORS = (0.6, 0.8, 1.25)
+WEIGHT_SHIFTS = (-0.3, -0.2, 0.2, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer to a request.
+
+    Attributes:
+        source: Where it comes from.
+        answer: The message, as a planner would have given it.
+        reading: What it means.
+    """
+
+    source: Source
+    answer: AIMessage
+    reading: Reading
+
+
+def candidates(
+    planner: BaseChatModel,
+    request: str,
+    shortlist: Shortlist,
+    rng: np.random.Generator,
+    *,
+    gold: Mapping[str, Any] | None,
+    sampled: int,
+    perturbed: int,
+    temperature: float,
+) -> list[Candidate]:
+    """Answers that differ: the gold call, the planner's own, others of its liking, other models, other parameters.
+
+    Args:
+        planner: Has tools bound to it and takes `temperature` per call.
+        request: What a person asked for.
+        shortlist: What is on offer.
+        rng: Where chance comes from.
+        gold: The call from the data, as JSON; None for what nothing draws.
+        sampled: Answers to sample.
+        perturbed: Variants of the planner's own call to make.
+        temperature: Of the samples.
+
+    Returns:
+        The candidates, each call once (seeds aside), with the refusal last.
+    """
+    found: list[Candidate] = []
+    seen: set[str] = set()
+    for source, answer in _answers(planner, request, shortlist, rng, gold, sampled, perturbed, temperature):
+        reading = read_answer(answer, shortlist)
+        key = reading.call.model_copy(update={"seed": None}).model_dump_json() if reading.call else ""
+        if reading.declined or reading.call is None or key in seen:
+            continue
+        seen.add(key)
+        found.append(Candidate(source, answer, reading))
+    refusal = declining()
+    return [*found, Candidate("refusal", refusal, read_answer(refusal, shortlist))]
+
+
+def _answers(
+    planner: BaseChatModel,
+    request: str,
+    shortlist: Shortlist,
+    rng: np.random.Generator,
+    gold: Mapping[str, Any] | None,
+    sampled: int,
+    perturbed: int,
+    temperature: float,
+) -> Iterator[tuple[Source, AIMessage]]:
+    tools, names = tool_schemas(shortlist), offered(shortlist)
+    messages = conversation([HumanMessage(request)])
+    if gold is not None and (tool := _tool_of(gold, shortlist)):
+        yield "gold", calling(tool, arguments_of(gold))
+    bound = planner.bind_tools(tools)
+    own = bound.invoke(messages)
+    yield "greedy", own
+    for _ in range(sampled):
+        yield "sampled", planner.bind_tools(tools, temperature=temperature, seed=_seed(rng)).invoke(messages)
+    others = [name for name in names if not own.tool_calls or name != own.tool_calls[0]["name"]]
+    if others:
+        other = str(rng.choice(others))
+        yield "other model", planner.bind_tools(tools, tool_choice=other, seed=_seed(rng)).invoke(messages)
+    reading = read_answer(own, shortlist)
+    if reading.call is None or reading.asked is None or reading.asked.spec is None:
+        return
+    base, spec = arguments_of(reading.call.model_dump(mode="json")), reading.asked.spec
+    best = spec.recommended
+    yield (
+        "recommended",
+        calling(
+            reading.asked.tool,
+            base
+            | {"sampler": best.sampler, "steps": round(best.steps.median), "cfg_scale": float(best.cfg_scale.median)},
+        ),
+    )
+    for _ in range(perturbed):
+        yield "perturbed", calling(reading.asked.tool, _perturbed(base, spec.family, rng))
+
+
+def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a tool that stand for a call, without its seed: pictures are compared on seeds of their own."""
+    named = ("prompt", "negative_prompt", "sampler", "steps", "cfg_scale", "width", "height", "clip_skip")
+    loras = [{"id": use["id"], "weight": use["weight"]} for use in call["loras"]]
+    return {name: call[name] for name in named} | {"seed": None, "loras": loras}
+
+
+def _tool_of(call: Mapping[str, Any], shortlist: Shortlist) -> str | None:
+    """The tool on offer that stands for a call's checkpoint."""
+    return next((name for name, spec in offered(shortlist).items() if spec.id == call["checkpoint"]), None)
+
+
+def _perturbed(arguments: Mapping[str, Any], family_name: str, rng: np.random.Generator) -> dict[str, Any]:
+    """The same call with two parameters changed."""
+    family = FAMILIES[family_name]
+    changed: dict[str, Any] = dict(arguments)
+    kinds: Sequence[str] = ["cfg_scale", "steps", "sampler", *(["loras"] * 2 if arguments["loras"] else [])]
+    for kind in rng.choice(kinds, size=2, replace=False):
+        if kind == "cfg_scale":
+            value = float(arguments["cfg_scale"]) * float(rng.choice(CFG_FACTORS))
+            changed[kind] = float(round(min(max(value, family.min_cfg_scale), family.max_cfg_scale) * 2) / 2)
+        elif kind == "steps":
+            value = float(arguments["steps"]) * float(rng.choice(STEP_FACTORS))
+            changed[kind] = int(min(max(round(value), family.min_steps), family.max_steps))
+        elif kind == "sampler":
+            changed[kind] = str(rng.choice(family.samplers))
+        else:
+            shift = float(rng.choice(WEIGHT_SHIFTS))
+            changed[kind] = [
+                {"id": use["id"], "weight": round(min(max(use["weight"] + shift, -2.0), 2.0), 2)}
+                for use in cast("list[dict[str, Any]]", arguments["loras"])
+            ]
+    return changed
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))

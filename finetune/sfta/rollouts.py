@@ -1,0 +1,153 @@
+"""Rollouts: candidate calls for each instruction, drawn and scored; what alignment learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from finetune.dabench.drawing import Studio, seed_of
+from finetune.dabench.pairs import Pair
+from finetune.json_lines import JsonLines
+from finetune.sfta.candidates import Candidate, candidates
+from finetune.sfta.samples import rendered, sample_of
+from tool_specs.search.shortlist import AnyShortlister
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from transformers import PreTrainedTokenizerBase
+
+REFUSED_RIGHTLY, CALLED_WRONGLY, NOTHING_DRAWN = 1.0, 0.0, 0.0
+"""Rewards where no picture says: a refusal of what nothing draws, a call for it, a refusal of what can be drawn."""
+SHORTLIST = 8
+"""Checkpoints, and networks, on offer."""
+
+
+class RolloutSettings(BaseModel):
+    """What `diffagent-train rollouts` takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path
+    """Folder of the planner; its chat template renders the rows."""
+    data: Path
+    """A DABench folder."""
+    split: str = "train"
+    out: Path
+    """Folder of the rows; those that are there already are not made again."""
+    limit: int | None = Field(default=None, gt=0)
+    """Pairs to take, the first of the split."""
+    sampled: int = Field(default=3, ge=0)
+    """Answers to sample for each pair."""
+    perturbed: int = Field(default=2, ge=0)
+    """Variants of the planner's own call for each pair."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the samples."""
+    shard: int = Field(default=0, ge=0)
+    shards: int = Field(default=1, gt=0)
+    """Every `shards`-th pair, starting with number `shard`: several processes share the work."""
+    pictures: Path | None = None
+    """Keep every picture in this folder."""
+    seed: int = 0
+
+    @property
+    def rows(self) -> Path:
+        """The file of this shard's rows."""
+        return self.out / f"rollouts-{self.shard}-of-{self.shards}.jsonl"
+
+
+class Rollout(BaseModel):
+    """The candidates of one instruction with their rewards: a row that alignment reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    """Of the pair."""
+    prompt: str
+    """The conversation in the words of the planner's chat template."""
+    responses: list[str]
+    """The candidates in the same words, up to the end of the turn."""
+    rewards: list[float]
+    """Of each candidate."""
+    sources: list[str]
+    """Where each candidate comes from."""
+
+
+class RolloutMaker:
+    """Makes the rollout of a pair.
+
+    Args:
+        planner: Proposes.
+        tokenizer: Of the planner, with its chat template.
+        shortlister: Offers.
+        studio: Draws and scores; all pictures of a pair have one seed, so that only the call makes the difference.
+        settings: How many candidates, and from which seed.
+    """
+
+    def __init__(
+        self,
+        planner: BaseChatModel,
+        tokenizer: PreTrainedTokenizerBase,
+        shortlister: AnyShortlister,
+        studio: Studio,
+        settings: RolloutSettings,
+    ) -> None:
+        self._planner = planner
+        self._tokenizer = tokenizer
+        self._shortlister = shortlister
+        self._studio = studio
+        self._settings = settings
+
+    def rollout(self, pair: Pair) -> Rollout:
+        """Candidates of one pair with their rewards."""
+        shortlist = self._shortlister.shortlist(pair.instruction, k=SHORTLIST)
+        found = candidates(
+            self._planner,
+            pair.instruction,
+            shortlist,
+            np.random.default_rng((self._settings.seed, seed_of(pair.id))),
+            gold=pair.call,
+            sampled=self._settings.sampled,
+            perturbed=self._settings.perturbed,
+            temperature=self._settings.temperature,
+        )
+        rows = [rendered(sample_of(pair.id, pair.instruction, shortlist, one.answer), self._tokenizer) for one in found]
+        return Rollout(
+            id=pair.id,
+            prompt=rows[0]["prompt"],
+            responses=[row["completion"] for row in rows],
+            rewards=[round(self._reward(pair, one), 4) for one in found],
+            sources=[one.source for one in found],
+        )
+
+    def _reward(self, pair: Pair, candidate: Candidate) -> float:
+        call = candidate.reading.call
+        if pair.call is None:
+            return REFUSED_RIGHTLY if call is None else CALLED_WRONGLY
+        return NOTHING_DRAWN if call is None else self._studio.judged(call.model_dump(mode="json"), pair).reward
+
+
+def make_rollouts(
+    pairs: Sequence[Pair], maker: RolloutMaker, settings: RolloutSettings, *, on_pair: Callable[[], None] | None = None
+) -> list[Rollout]:
+    """Make the rollouts of a shard, each written as soon as it is known.
+
+    Interrupted at any moment, it goes on with the next pair that has no row.
+    """
+    lines = JsonLines(settings.rows, Rollout)
+    rows = {row.id: row for row in lines.read()}
+    for pair in shard_of(pairs, settings):
+        if pair.id not in rows:
+            rows[pair.id] = maker.rollout(pair)
+            lines.append(rows[pair.id])
+        if on_pair is not None:
+            on_pair()
+    return list(rows.values())
+
+
+def shard_of(pairs: Sequence[Pair], settings: RolloutSettings) -> Sequence[Pair]:
+    """The pairs that are this process's to do."""
+    return pairs[: settings.limit][settings.shard :: settings.shards]

@@ -1,0 +1,134 @@
+"""One training from its folder to the trained model: arguments of the Trainer, resuming, saving, the card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub when trl imports it
+
+import torch
+from accelerate import PartialState
+
+from finetune.sfta.cards import write_card
+from finetune.sfta.export import record_base
+from finetune.sfta.models import use_bf16
+from finetune.sfta.runs import Run
+from finetune.sfta.watch import TrainingWatch
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    from finetune.sfta.logs import LogRow
+    from finetune.sfta.runs import TrainingSettings
+
+MAX_GRAD_NORM = 1.0
+KEPT_CHECKPOINTS = 2
+
+
+def opened(run: Run) -> Path | None:
+    """Open a run's folder, the first process before the others.
+
+    Returns:
+        The checkpoint to go on from, if there is one.
+    """
+    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+        return run.open()
+
+
+def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
+    """Arguments that every Trainer gets, by their names in `transformers.TrainingArguments`."""
+    return {
+        "output_dir": str(settings.out),
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.scheduler,
+        "warmup_steps": settings.warmup,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": MAX_GRAD_NORM,
+        "optim": "adamw_torch_fused",
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.grad_accumulation,
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "bf16": use_bf16(settings.bf16),
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": settings.seed,
+        "save_strategy": "steps",
+        "save_steps": settings.save_steps,
+        "save_total_limit": KEPT_CHECKPOINTS,
+        "eval_strategy": "no" if settings.eval_data is None else "steps",
+        "eval_steps": settings.eval_steps,
+        "prediction_loss_only": True,
+        "logging_steps": settings.log_steps,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,
+        "include_num_input_tokens_seen": "non_padding",
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "disable_tqdm": True,
+        "report_to": "none",
+    }
+
+
+def train(run: Run, trainer: Trainer, checkpoint: Path | None, rows: dict[str, int]) -> Path:
+    """Train from where the run stands to its end.
+
+    Args:
+        run: The run; `opened` has been called.
+        trainer: Built with `trainer_arguments`.
+        checkpoint: Where to go on from.
+        rows: Number of rows of each kind of data, for the card.
+
+    Returns:
+        The folder of the trained model: weights or adapter, tokenizer, and a card.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the checkpoint is saved.
+    """
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    step = 0 if checkpoint is None else json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
+    processes = trainer.accelerator.num_processes
+    with TrainingWatch(run.log, step, run.stage, alone=processes == 1) as watch, _no_other_bars():
+        trainer.add_callback(watch)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if watch.interrupted:
+        raise KeyboardInterrupt
+    _save(run, trainer, watch.rows, rows)
+    return run.model
+
+
+@contextmanager
+def _no_other_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for every file that it saves."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
+def _save(run: Run, trainer: Trainer, log: Sequence[LogRow], rows: dict[str, int]) -> None:
+    """Write the folder of the trained model, whole or not at all."""
+    part = run.folder / "model.part"
+    with _no_other_bars():
+        trainer.save_model(str(part))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        (part / "training_args.bin").unlink(missing_ok=True)  # a pickle; the card says the same
+        if run.settings.lora is not None:
+            record_base(part, run.settings.model)
+        write_card(part, run, log, rows)
+        part.replace(run.model)
+        run.remove_checkpoints()
+    trainer.accelerator.wait_for_everyone()
