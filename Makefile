@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --progress-bar off "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local]"
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local,finetune,vllm]"
 	touch $(READY)
 
 demo: setup

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from diffagent_tools.artifacts import ArtifactStore
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
     from diffagent_tools.chat_models.diffagent import ChatDiffAgent
+    from diffagent_tools.chat_models.local import LocalChatDiffAgent
     from diffagent_tools.chat_models.retrieval import RetrievalChatModel
     from diffagent_tools.embeddings import MiniLMEmbedder
     from diffagent_tools.rewards.clip import CLIPReward, HPSReward, PickScoreReward
@@ -28,6 +29,7 @@ _HOMES = {
     "GenerationTool": "tools.generation",
     "HPSReward": "rewards.clip",
     "ImageRewardReward": "rewards.image_reward",
+    "LocalChatDiffAgent": "chat_models.local",
     "MiniLMEmbedder": "embeddings",
     "PickScoreReward": "rewards.clip",
     "RetrievalChatModel": "chat_models.retrieval",
@@ -45,6 +47,7 @@ __all__ = [
     "GenerationTool",
     "HPSReward",
     "ImageRewardReward",
+    "LocalChatDiffAgent",
     "MiniLMEmbedder",
     "PickScoreReward",
     "RetrievalChatModel",

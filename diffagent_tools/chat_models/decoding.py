@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.devices import fitting_threads, quiet_libraries, require, torch_device
 from tool_specs.exceptions import ConfigError, RequestError, WeightsError
 
@@ -25,7 +26,8 @@ class Decoded:
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written, end of turn included.
         finished: Whether the grammar was complete; else the limit was reached first.
-        certainty: Probability of the first token that was a choice, among those the grammar allowed there.
+        certainty: Probability of the first token that was a choice, among those the grammar allowed there; 1 where none
+            was.
     """
 
     text: str
@@ -65,10 +67,7 @@ class Decoder:
 
     def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
         """A conversation in the words of the chat template, up to where the model answers."""
-        text = self.tokenizer.apply_chat_template(
-            messages, tools=tools or None, tokenize=False, add_generation_prompt=True
-        )
-        return str(text)
+        return render(self.tokenizer, messages, tools)
 
     def decode(
         self,
@@ -139,10 +138,11 @@ class _Parts:
         else:
             generator.manual_seed(seed)
         written: list[int] = []
-        pending, certainty, cache = list(read), 1.0, DynamicCache()
+        pending, cache = list(read), DynamicCache()
+        certainty: float | None = None
         with torch.inference_mode(), fitting_threads(self._parameters):
             while not matcher.is_stopped() and len(written) < max_tokens:
-                forced = matcher.compute_ff_tokens()
+                forced = matcher.compute_ff_tokens()[: max_tokens - len(written)]
                 if forced:
                     matcher.consume_tokens(forced)
                     written += forced
@@ -150,14 +150,13 @@ class _Parts:
                     continue
                 logits = self._next_logits(pending, cache)
                 allowed = self._allowed(matcher, logits)
-                probabilities = allowed.softmax(dim=-1)
                 if temperature > 0:
                     drawn = torch.multinomial((allowed / temperature).softmax(dim=-1), 1, generator=generator)
                     token = int(drawn)
                 else:
                     token = int(allowed.argmax())
-                if certainty == 1.0:
-                    certainty = float(probabilities[token])
+                if certainty is None:
+                    certainty = float(allowed.softmax(dim=-1)[token])
                 matcher.consume_token(token)
                 written.append(token)
                 pending = [token]
@@ -166,7 +165,7 @@ class _Parts:
             raise RequestError(msg)
         finished = matcher.is_stopped() or matcher.is_accepting()
         text = self.tokenizer.decode(written, skip_special_tokens=True)
-        return Decoded(text, len(read), len(written), finished, certainty)
+        return Decoded(text, len(read), len(written), finished, 1.0 if certainty is None else certainty)
 
     def _next_logits(self, tokens: list[int], cache: object) -> torch.Tensor:
         """The logits after some tokens, (vocabulary,) float32 on the CPU; the tokens go into the cache."""
@@ -199,11 +198,18 @@ def _load(folder: Path, device: torch.device) -> _Parts:
 
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype="float32" if device.type == "cpu" else "auto"
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype="float32" if device.type == "cpu" else "auto",
+                output_loading_info=True,
             )
         except Exception as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
             msg = f"the planner in {folder} cannot be loaded ({reason}); export or train it again"
             raise WeightsError(msg) from error
+    if missing := sorted(report["missing_keys"]):
+        msg = f"the planner in {folder} lacks {len(missing)} weights such as {missing[0]!r}; export or train it again"
+        raise WeightsError(msg)
     return _Parts(model.eval().to(device), tokenizer)

@@ -136,6 +136,7 @@ class ChatDiffAgent(BaseChatOpenAI):
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
         *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
@@ -143,13 +144,13 @@ class ChatDiffAgent(BaseChatOpenAI):
 
         Args:
             tools: Anything that LangChain can describe as an OpenAI tool.
+            tool_choice: "any" or "required": one must be called. A name: that one. "none": none.
             strict: Default: the schemas as they are, pinned by the server. True: OpenAI's strict form of them, where
                 every argument must be given. False: not pinned.
-            kwargs: `tool_choice`, `parallel_tool_calls` and `response_format` as for `ChatOpenAI`; others are passed
-                on.
+            kwargs: `parallel_tool_calls` and `response_format` as for `ChatOpenAI`; others are passed on.
         """
         bound = tools if strict is not None else [_pinned(tool) for tool in tools]
-        return super().bind_tools(bound, strict=strict, **kwargs)
+        return super().bind_tools(bound, tool_choice=tool_choice, strict=strict, **kwargs)
 
     def with_structured_output(
         self,

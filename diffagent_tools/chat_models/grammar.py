@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
+
+from langchain_core.utils.json_schema import dereference_refs
 
 from diffagent_tools.planning import REFUSAL
 
 MAX_NETWORKS = 2
 """Networks in one call; more are allowed by the family, but a grammar of all their combinations is not small."""
-_FORMAT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_PROMPT = r"[A-Za-z0-9][A-Za-z0-9 ,.;!?'()&+/-]{0,399}"
-"""What a written prompt may hold: words and punctuation, but no tag, no label and no escape."""
+_FORMAT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": True}
+"""How JSON is written; what a schema of another tool asks beyond what a grammar can say is not enforced."""
+_GENERATION = frozenset({"prompt", "sampler", "loras"})
+"""Arguments by which a tool that draws is known."""
+_LETTERS, _MARKS = string.ascii_letters + string.digits, " ,.;!?'()&+/-"
+"""What a written prompt may hold: words and punctuation, which can spell no tag and no escape."""
+_LABEL = "negative prompt"
+"""What a prompt may not begin with: a call refuses it."""
 
 
 def answer_grammar(
@@ -26,7 +35,7 @@ def answer_grammar(
     """The grammar of a planner's answer, in llguidance's Lark dialect.
 
     Every name is one of those on offer, every number is within its bounds, a network is named once at most, and prompts
-    are plain words: what the grammar accepts is a valid call.
+    are plain words: what the grammar accepts is a valid call. Tools that do not draw keep their schemas as they are.
 
     Args:
         tools: OpenAI tool descriptions.
@@ -46,25 +55,38 @@ def answer_grammar(
 
 
 def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = dict(function.get("parameters") or {"type": "object", "properties": {}})
-    arguments["properties"] = {name: _narrowed(name, field) for name, field in arguments["properties"].items()}
+    given = function.get("parameters") or {}
+    arguments = dereference_refs(given) if "$defs" in given else dict(given)
+    properties = arguments.get("properties") or {}
+    if properties.keys() >= _GENERATION:
+        properties = {name: _narrowed(name, field) for name, field in properties.items()}
+    arguments = {"additionalProperties": False, **arguments, "type": "object", "properties": properties}
     return {
         "type": "object",
-        "properties": {"name": {"const": function["name"]}, "arguments": {**arguments, "additionalProperties": False}},
+        "properties": {"name": {"const": function["name"]}, "arguments": arguments},
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
 
 
 def _narrowed(name: str, field: Mapping[str, Any]) -> dict[str, Any]:
-    """A field of a generation tool without what a call would refuse; other fields as they are."""
+    """An argument of a tool that draws, without what a call would refuse."""
     plain = {key: value for key, value in field.items() if key != "description"}
-    if name in ("prompt", "negative_prompt") and plain.get("type") == "string" and "enum" not in plain:
-        pattern = _PROMPT if plain.get("minLength") else f"({_PROMPT})?"
-        return {"type": "string", "pattern": f"^{pattern}$"}
-    if name == "loras" and plain.get("type") == "array":
-        return _distinct(plain)
-    return plain
+    if name in ("prompt", "negative_prompt") and "enum" not in plain:
+        return {"type": "string", "pattern": f"^{_prompt_pattern()}{'' if plain.get('minLength') else '?'}$"}
+    return _distinct(plain) if name == "loras" else plain
+
+
+@cache
+def _prompt_pattern() -> str:
+    """Some 400 signs that do not begin with the label: each alternative leaves it at another letter."""
+    alternatives, read = [], ""
+    for letter in _LABEL:
+        marks = _MARKS.replace(letter, "") if read else ""
+        first = "".join(other for other in _LETTERS if other.lower() != letter) + marks
+        alternatives.append(f"{read}([{first}][{_LETTERS}{_MARKS}]{{0,399}}){'?' if read else ''}")
+        read += f"[{letter}{letter.upper()}]"
+    return f"({'|'.join(alternatives)})"
 
 
 def _distinct(field: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,38 @@
-"""LangChain's tool choices in one form."""
+"""How chat models of this package take tools, and LangChain's tool choices in one form."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
 _MUST_CALL = ("any", "required", True)
+
+
+class ToolCaller(BaseChatModel):
+    """A chat model to which tools are described as to OpenAI's."""
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | dict[str, Any] | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools.
+
+        Args:
+            tools: Anything that LangChain can describe as an OpenAI tool.
+            tool_choice: "any" or "required": call one even if nothing fits. A name: call that one. "none": call none.
+            kwargs: Passed on.
+        """
+        described = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=described, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
 
 
 def chosen_tool(tool_choice: object) -> str | None:

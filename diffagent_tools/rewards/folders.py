@@ -18,6 +18,12 @@ T = TypeVar("T")
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILES: Final = ("*.json", "*.txt", "model*.safetensors")
 """What is fetched from the hub: configurations, vocabularies, weights. Pickles stay there."""
+NEEDED: Final = (
+    ("config.json",),
+    ("tokenizer.json", "vocab.json", "vocab.txt"),
+    ("preprocessor_config.json", "processor_config.json"),
+)
+"""A folder has one file of each row: the network's sizes, the tokenizer, the image processor."""
 PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -28,33 +34,42 @@ def find_folder(source: Path | str) -> Path:
         source: A folder, or a text that is one or the id of a model on the Hugging Face hub ("owner/name").
 
     Raises:
-        ConfigError: It is no folder with a `config.json`, and the hub does not give it.
+        ConfigError: It is no folder with what a reward needs, and the hub does not give it.
     """
     folder = Path(source)
     on_hub = isinstance(source, str) and not folder.exists() and HUB_ID.fullmatch(source) is not None
     if on_hub:
         folder = _hub_folder(str(source))
-    if not (folder / "config.json").is_file():
-        msg = f"{folder} is not a transformers folder (it has no config.json); give one, or a hub id such as owner/name"
+    if lacking := _lacking(folder):
+        msg = (
+            f"{folder} is not a transformers folder with a model, its tokenizer and its image processor (it has no "
+            f"{', no '.join(lacking)}); add the files of the model it was trained from, or give a whole folder"
+        )
         raise ConfigError(msg)
     return folder
+
+
+def _lacking(folder: Path) -> list[str]:
+    """The files of `NEEDED` that a folder does not have in any form."""
+    return [names[0] for names in NEEDED if not any((folder / name).is_file() for name in names)]
 
 
 def _hub_folder(source: str) -> Path:
     """The snapshot of a hub model in the cache, asking the network only where it is not complete."""
     require("huggingface_hub")
+    import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         cached = Path(snapshot_download(source, allow_patterns=list(FILES), local_files_only=True))
-        if (cached / "config.json").is_file() and any(cached.glob("*.safetensors")):
+        if not _lacking(cached) and any(cached.glob("*.safetensors")):
             return cached
     except LocalEntryNotFoundError:
         pass
     try:
         return Path(snapshot_download(source, allow_patterns=list(FILES)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, httpx.HTTPError) as error:
         msg = (
             f"the model {source!r} is not in the hub's cache and cannot be fetched ({_reason(error)}); run "
             f"`hf download {source}` where there is a network, or give a local folder"
@@ -70,8 +85,12 @@ def load_model(kind: type[PreTrainedModel], folder: Path) -> PreTrainedModel:
     """
     if not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        found = f"only {', '.join(pickles)}, and a pickle can run code when it is read" if pickles else "no weights"
-        msg = f"{folder} holds {found}; it needs model.safetensors (docs/rewards.md says how to convert)"
+        found = (
+            f"only {', '.join(pickles)}, and a pickle can run code when it is read"
+            if pickles
+            else "no weights in safetensors"
+        )
+        msg = f"{folder} holds {found}; it needs model.safetensors (docs/rewards.md says how to get it)"
         raise WeightsError(msg)
 
     import torch

@@ -33,10 +33,11 @@ FLAGS: Final = (
     *("--served-model-name", SERVED_NAME),
     *("--host", HOST),
     "--enable-auto-tool-choice",
-    *("--tool-call-parser", "hermes"),
+    *("--tool-parser-plugin", str(Path(__file__).with_name("compact_tool_calls.py"))),
+    *("--tool-call-parser", "diffagent"),
     # Arguments are pinned to their schema also for clients that do not ask for it.
     *("--tool-strict-level", "parameter"),
-    # A backend that is named, not "auto", is what `disable_any_whitespace` needs; xgrammar alone knows strict tools.
+    # `disable_any_whitespace` needs a named backend, and only xgrammar knows strict tools.
     *("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'),
 )
 """For every model and device."""

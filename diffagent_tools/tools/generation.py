@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -27,6 +28,10 @@ MAX_DESCRIPTION = 600
 """Characters of a tool's description; with eight tools bound it is read eight times in every request."""
 _MAX_TAGS = 300
 _MAX_WHY = 240
+_LABEL = re.compile(r"\b(?:Recommended:|For this request:|Network (?=\w+:)|Tags:|Its author says:)")
+"""What begins a part of a description; in a stranger's words it would fake one."""
+_BRACKETS = str.maketrans("<>[]", "‹›()")
+"""Of what language models take for marks of their own, such as `<|im_end|>` and `[INST]`."""
 
 
 class GenerationTool(BaseTool):
@@ -177,9 +182,9 @@ def _named(shortlist: Shortlist) -> dict[str, Hit]:
 
 def _why(hit: Hit, shortlist: Shortlist) -> str:
     """Why retrieval offers a checkpoint, and which networks the request asked for."""
-    reasons = [f"{'; '.join(hit.why)}."] if hit.why else []
+    reasons = [f"{_harmless('; '.join(hit.why))}."] if hit.why else []
     reasons += [
-        f"Network {network.spec.id}: {'; '.join(network.why)}."
+        f"Network {network.spec.id}: {_harmless('; '.join(network.why))}."
         for network in shortlist.networks
         if network.why and compatible(network.spec, hit.spec).ok
     ]
@@ -189,7 +194,8 @@ def _why(hit: Hit, shortlist: Shortlist) -> str:
 def description_of(spec: ToolSpec, why: str = "") -> str:
     """What a language model reads about a checkpoint, at most `MAX_DESCRIPTION` characters.
 
-    Names, tags and description are a stranger's words: they are quoted, and stand as data.
+    Names, tags and description are a stranger's words: they are quoted, and stand as data. Each label ("Tags:", …)
+    stands once at most, where this function puts it.
 
     Args:
         spec: The checkpoint.
@@ -213,8 +219,14 @@ def description_of(spec: ToolSpec, why: str = "") -> str:
 
 def _quoted(text: str, limit: int) -> str:
     """A stranger's words between quotes, on one line, at most `limit` characters with the quotes."""
-    line = " ".join(text.split()).replace('"', "'")
+    line = _harmless(text).replace('"', "'")
     return f'"{line}"' if len(line) + 2 <= limit else f'"{line[: limit - 3].rstrip()}…"'
+
+
+def _harmless(text: str) -> str:
+    """A stranger's words on one line, without what is read as a label or as a mark."""
+    line = " ".join(text.translate(_BRACKETS).split())
+    return _LABEL.sub(lambda label: label[0][0].lower() + label[0][1:], line)
 
 
 def _plain(value: object) -> object:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
+
+from finetune.cli.words import settings_from, words_argument
 
 
 @click.command(name="rollouts")
-@click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]…")
-def command(config: Path | None, overrides: tuple[str, ...]) -> None:
-    """Draw and score candidate calls with the settings of CONFIG, a YAML file; KEY=VALUE changes single settings.
+@words_argument
+def command(words: tuple[str, ...]) -> None:
+    """Draw and score several calls for each instruction: what `align` learns from.
+
+    Prints the file of the rows. Run again, it goes on where it was stopped. This command draws pocket models only.
 
     \b
     Examples:
       diffagent-train rollouts model=runs/sft/model data=data/dabench out=runs/rollouts limit=500
       diffagent-train rollouts rollouts.yaml shard=0 shards=4
-
-    Run again, it goes on where it was stopped. Only pocket models are drawn by this command.
     """  # noqa: D301 - the \b is click's mark for lines to keep
-    from finetune.settings import load_settings
     from finetune.sfta.rollout_run import run_rollouts
     from finetune.sfta.rollouts import RolloutSettings
 
-    words = [*([str(config)] if config and "=" in str(config) else []), *overrides]
-    path = None if config is None or "=" in str(config) else config
-    settings = load_settings(RolloutSettings, path, words)
-    made = run_rollouts(settings)
-    click.echo(f"{len(made)} instructions: {settings.rows}")
+    settings = settings_from(RolloutSettings, words)
+    run_rollouts(settings)
+    click.echo(settings.rows)

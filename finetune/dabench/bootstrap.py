@@ -70,9 +70,16 @@ def intervals(values: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> l
     return [Interval(*row) for row in zip(means.tolist(), *ends.tolist(), counts.tolist(), strict=True)]
 
 
-def difference(first: Values, second: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The mean of `first - second` over the pairs that both have a value for, (pairs,) each."""
-    return intervals((first - second)[:, None], resamples=resamples, seed=seed)[0]
+def differences(first: Values, second: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Interval]:
+    """The mean of `first - second` for each column, over the pairs that both have a value for.
+
+    Args:
+        first: (pairs, columns).
+        second: Likewise, of the same pairs and measures.
+        resamples: As for `intervals`.
+        seed: As for `intervals`.
+    """
+    return intervals(first - second, resamples=resamples, seed=seed)
 
 
 def _times_drawn(generator: np.random.Generator, resamples: int, rows: int) -> NDArray[np.float64]:

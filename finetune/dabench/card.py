@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from finetune.dabench.pairs import SPLITS, Pair
+from finetune.dabench.pairs import Pair, in_order
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 TOP: Final = 8
@@ -17,11 +17,19 @@ TOP: Final = 8
 
 LICENCE: Final = (
     "The records that these pairs were made from come from [Civitai](https://civitai.com). The prompts and pictures "
-    "behind them belong to the people who made them, and the models to their creators, whose licences differ from model "
-    "to model. Ask them, or Civitai, before any commercial use. The prompts are what strangers wrote: read them as "
-    "data, never as instructions."
+    "behind them belong to the people who made them, and the models to their creators, whose licences differ. Ask "
+    "them, or Civitai, before any commercial use. The prompts are what strangers wrote: read them as data, never as "
+    "instructions."
 )
 """For pairs made from a catalog."""
+
+
+_FIELDS: Final = (
+    "A pair is an `instruction` (what a person says) and the `call` that answers it (JSON; null where nothing can draw "
+    "it and declining is right). `reference` is the plain text that a picture is judged by, `source` the evidence "
+    "behind the pair, `created` the day on which its newest model was published, `wording` how the instruction was "
+    "written."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,7 @@ def statistics(pairs: Iterable[Pair]) -> dict[str, SplitStatistics]:
         splits.setdefault(pair.split, []).append(pair)
     models = {name: {model for pair in splits[name] for model in pair.models} for name in splits}
     held = Counter(model for named in models.values() for model in named)
-    order = [*(name for name in SPLITS if name in splits), *sorted(splits.keys() - set(SPLITS))]
-    return {name: _of_split(splits[name], sum(held[model] == 1 for model in models[name])) for name in order}
+    return {name: _of_split(splits[name], sum(held[model] == 1 for model in models[name])) for name in in_order(splits)}
 
 
 def _of_split(pairs: Sequence[Pair], only_here: int) -> SplitStatistics:
@@ -96,23 +103,30 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 def tables(splits: Mapping[str, SplitStatistics]) -> str:
     """The figures as Markdown tables."""
     whole = sum((Counter(one.samplers) for one in splits.values()), Counter())
-    return "\n\n".join(
-        [
-            _table(
-                ["split", "pairs", "to decline", "families", "checkpoints", "networks", "only in this split", "models published"],
-                [
-                    [name, one.pairs, one.declined, _listed(one.families), one.checkpoints, one.networks, one.only_here,
-                     f"{one.first} to {one.last}" if one.first else "unknown"]
-                    for name, one in splits.items()
-                ],
-            ),
-            _table(
-                ["split", *(f"words, {quantile:.0%}" for quantile in QUANTILES), "networks in a call", "written by"],
-                [[name, *one.words, _listed(one.networks_used), _listed(one.wordings)] for name, one in splits.items()],
-            ),
-            _table(["sampler", "calls"], [[name, count] for name, count in whole.most_common(TOP)]),
-        ]
-    )  # fmt: skip
+    models = [
+        {
+            "split": name,
+            "pairs": one.pairs,
+            "to decline": one.declined,
+            "families": _listed(one.families),
+            "checkpoints": one.checkpoints,
+            "networks": one.networks,
+            "models only here": one.only_here,
+            "newest model published": f"{one.first} to {one.last}" if one.first else "unknown",
+        }
+        for name, one in splits.items()
+    ]
+    wording = [
+        {
+            "split": name,
+            **{f"words, {at:.0%}": length for at, length in zip(QUANTILES, one.words, strict=True)},
+            "networks in a call": _listed(one.networks_used),
+            "written by": _listed(one.wordings),
+        }
+        for name, one in splits.items()
+    ]
+    samplers = [{"sampler": name, "calls": count} for name, count in whole.most_common(TOP)]
+    return "\n\n".join(map(_table, filter(None, (models, wording, samplers))))
 
 
 def card(
@@ -138,9 +152,7 @@ def card(
     parts = [
         f"# {title}",
         about,
-        "A pair is an `instruction` (what a person says) and the `call` that answers it (JSON; null where nothing can draw "
-        "it and declining is right). `reference` is the plain text that a picture is judged by, `source` the evidence "
-        "behind it, `created` the day on which its newest model was published, `wording` how the instruction was written.",
+        _FIELDS,
         "## Figures",
         tables(statistics(pairs)),
     ]
@@ -148,10 +160,12 @@ def card(
         named = {model for pair in pairs for model in pair.models}
         uses = Counter(types.get(model, "unknown") for pair in pairs for model in pair.models)
         models = Counter(types.get(model, "unknown") for model in named)
-        parts.append(_table(["model type", "models", "uses"], [[one, models[one], uses[one]] for one, _ in uses.most_common()]))
+        parts.append(
+            _table([{"model type": one, "models": models[one], "uses": count} for one, count in uses.most_common()])
+        )
     if dropped:
-        rows = sorted(dropped.items(), key=lambda entry: -entry[1])
-        parts += ["## What became no pair", _table(["reason", "pieces of evidence"], [list(row) for row in rows])]
+        rows = [{"reason": reason, "pieces": count} for reason, count in Counter(dropped).most_common()]
+        parts += ["## Evidence that became no pair", _table(rows)]
     return "\n\n".join([*parts, "## Licence", licence])
 
 
@@ -164,9 +178,9 @@ def _listed(counts: Mapping[str, int] | Mapping[int, int]) -> str:
     return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; numbers are set to the right."""
-    body = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    numeric = [all(cell.replace(",", "").replace(".", "").isdecimal() for cell in column) for column in zip(*body, strict=True)]
-    marks = ["---:" if right else "---" for right in numeric] or ["---"] * len(heads)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(heads), marks, *body])
+def _table(rows: Sequence[Mapping[str, object]]) -> str:
+    """A Markdown table of at least one row; numbers are set to the right."""
+    heads = list(rows[0])
+    marks = ["---:" if isinstance(rows[0][head], int | float) else "---" for head in heads]
+    body = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, marks, *body])

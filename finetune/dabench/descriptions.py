@@ -119,13 +119,13 @@ def _any_of(names: frozenset[str]) -> re.Pattern[str] | None:
 
 
 def _without(names: re.Pattern[str] | None, part: str) -> str:
-    """A part on one line without the names, and without the joints that they leave at its ends."""
+    """A part on one line without the names, and without the joints that they leave behind."""
     rest, count = (part, 0) if names is None else names.subn(" ", part)
     found = [word for word in rest.replace("_", " ").split() if len(word) <= LONGEST]
-    joints = _LIGHT if count else _NEVER_FIRST
+    joints = _LIGHT if count else frozenset()
     while found and (found[-1].casefold() in joints or not words(found[-1])):
         found = found[:-1]
-    while found and (found[0].casefold() in joints - {"a", "an", "the"} or not words(found[0])):
+    while found and (found[0].casefold() in _NEVER_FIRST or not words(found[0])):
         found = found[1:]
     return " ".join(found)
 

@@ -91,7 +91,7 @@ def write_pairs(folder: Path, pairs: Iterable[Pair], *, card: str) -> None:
             raise ConfigError(msg)
         ids.add(pair.id)
         splits.setdefault(pair.split, []).append(pair)
-    names = [*(name for name in SPLITS if name in splits), *sorted(splits.keys() - set(SPLITS))]
+    names = in_order(splits)
     if stale := {path.stem for path in folder.glob("*.parquet")} - set(names):
         msg = f"{folder} holds the split {min(stale)!r} of another data set; take it away, or choose another folder"
         raise ConfigError(msg)
@@ -105,6 +105,25 @@ def write_pairs(folder: Path, pairs: Iterable[Pair], *, card: str) -> None:
     except OSError as error:
         msg = f"{folder} cannot be written to ({error.strerror or error}); choose another folder"
         raise ConfigError(msg) from error
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of splits, those of `SPLITS` first."""
+    given = set(names)
+    return [*(name for name in SPLITS if name in given), *sorted(given - set(SPLITS))]
+
+
+def splits_in(folder: Path) -> list[str]:
+    """The splits of a data set, those of `SPLITS` first.
+
+    Raises:
+        ConfigError: There is no data set.
+    """
+    there = sorted(path.stem for path in folder.glob("*.parquet"))
+    if not there:
+        msg = f"there are no pairs in {folder}; make some with `diffagent-train dabench build`"
+        raise ConfigError(msg)
+    return in_order(there)
 
 
 def read_pairs(folder: Path, split: str) -> list[Pair]:
@@ -123,9 +142,7 @@ def read_pairs(folder: Path, split: str) -> list[Pair]:
 
     path = folder / f"{split}.parquet"
     if not path.is_file():
-        there = ", ".join(sorted(other.stem for other in folder.glob("*.parquet")))
-        remedy = f"use one of {there}" if there else "make one with `diffagent-train dabench build`"
-        msg = f"there is no split {shown(split)} in {folder}; {remedy}"
+        msg = f"there is no split {shown(split)} in {folder}; use one of {', '.join(splits_in(folder))}"
         raise ConfigError(msg)
     try:
         # `ParquetFile` and not `read_table`, which takes the folders of the path for columns.

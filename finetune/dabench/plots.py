@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
@@ -44,18 +45,22 @@ def latency_plot(summaries: Sequence[Summary]) -> bytes:
         ConfigError: matplotlib is not installed.
     """
     require("matplotlib", extra="finetune")
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator
 
     def draw(axes: Axes, summary: Summary) -> None:
         for place, planner in enumerate(summary.planners):
             middle, late = summary.seconds(planner, 0.5), summary.seconds(planner, 0.95)
+            if math.isnan(middle):
+                continue
             axes.plot([middle, late], [place, place], color="C1", linewidth=2)
             axes.plot(middle, place, "o", color="C1")
             axes.plot(late, place, "|", color="C1", markersize=12)
+            for value in (middle, late):
+                axes.annotate(f"{value:.3g}", (value, place), (0, 7), textcoords="offset points", ha="center")
         axes.set_xscale("log")
-        # Numbers as people write them, between powers of ten as well where the axis is short.
-        axes.xaxis.set_major_formatter(LogFormatter())
-        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel(f"seconds to an answer: median to 95th percentile ({summary.split})")
 
     return _plot(summaries, draw)

@@ -159,8 +159,8 @@ def _section(summary: Summary, compare: Sequence[tuple[str, str]]) -> Iterator[s
     if compare:
         yield "\n### Paired differences"
         columns = [column for column in COMPARED if summary.drawn or not column.measure.startswith("reward")]
-        differences = {f"{one} − {other}": _differences(summary, columns, one, other) for one, other in compare}
-        yield from _table(("planners", *(column.head for column in columns)), differences)
+        rows = {f"{one} − {other}": _differences(summary.differences(one, other), columns) for one, other in compare}
+        yield from _table(("planners", *(column.head for column in columns)), rows)
         yield "\n**Bold**: the interval excludes 0."
     wordings = {pair.wording for pair in summary.pairs}
     if len(wordings) > 1:
@@ -194,9 +194,8 @@ def _costs(summary: Summary, planner: str) -> list[str]:
     return [*(_number(one, ".3f") for one in seconds), *(_number(one, ",.0f") for one in tokens)]
 
 
-def _differences(summary: Summary, columns: Sequence[Column], first: str, second: str) -> list[str]:
-    found = [(summary.difference(column.measure, first, second), column.share) for column in columns]
-    cells = [(one, _cell(one, share=share, sign="+")) for one, share in found]
+def _differences(found: Mapping[str, Interval], columns: Sequence[Column]) -> list[str]:
+    cells = [(found[column.measure], _cell(found[column.measure], share=column.share, sign="+")) for column in columns]
     return [f"**{cell}**" if one.excludes_zero else cell for one, cell in cells]
 
 

@@ -93,11 +93,12 @@ def answered(row: Result, answer: AIMessage, reading: Reading, catalog: AnyCatal
         "output_tokens": used["output_tokens"] if used else None,
     }
     if asked is not None:
-        loras = _networks_named(asked)
-        facts |= {"tool": asked.tool[:MAX_TEXT], "model": asked.spec.id if asked.spec else None, "loras": loras}
-        facts["invented"] = tuple(name for name in loras if name not in catalog)
-        if asked.tool and asked.spec is None and catalog.by_tool_name(asked.tool) is None:
-            facts["invented"] = (asked.tool[:MAX_TEXT], *facts["invented"])  # type: ignore[misc]
+        tool, loras = asked.tool[:MAX_TEXT], _networks_named(asked)
+        facts |= {"tool": tool, "model": asked.spec.id if asked.spec else None, "loras": loras}
+        unknown = [name for name in loras if name not in catalog]
+        if tool and asked.spec is None and catalog.by_tool_name(asked.tool) is None:
+            unknown.insert(0, tool)
+        facts["invented"] = tuple(unknown)
     return row.model_copy(update=facts)
 
 

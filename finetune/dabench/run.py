@@ -13,7 +13,7 @@ from finetune.dabench.pairs import Pair, read_pairs
 from tool_specs.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from tool_specs.search.shortlist import AnyShortlister
+    pass
 
 BASELINES: Final = ("retrieval", "popularity", "nearest", "random")
 
@@ -54,7 +54,7 @@ def run(settings: EvalSettings) -> Path:
     from finetune.dabench.evaluation import SHORTLIST, evaluate
     from finetune.dabench.planners import Source, planners_of
     from finetune.dabench.report import write_report
-    from finetune.dabench.workbench import pocket_shortlister, pocket_studio
+    from finetune.dabench.workbench import opened_shortlister, pocket_studio
 
     if settings.draw and settings.catalog is not None:
         msg = (
@@ -65,7 +65,7 @@ def run(settings: EvalSettings) -> Path:
     pairs = _pairs(settings)
     with ExitStack() as stack:
         stored = settings.catalog
-        shortlister = pocket_shortlister() if stored is None else _stored_shortlister(stored, stack)
+        shortlister = opened_shortlister(stored, stack)
         planners = planners_of(settings.planners, Source(shortlister, settings.dataset))
         # Read before anything is asked: a wrong name should not cost an evaluation.
         compare = _compared(settings.compare, [planner.name for planner in planners])
@@ -98,13 +98,3 @@ def _compared(compare: Sequence[str], names: Sequence[str]) -> list[tuple[str, s
         msg = f"{min(unknown)!r} cannot be compared: it is not asked; the planners are {', '.join(names)}"
         raise ConfigError(msg)
     return chosen
-
-
-def _stored_shortlister(folder: Path, stack: ExitStack) -> AnyShortlister:
-    """Search over a stored catalog that is open as long as the stack."""
-    from tool_specs.search.ranked import RankedShortlister
-    from tool_specs.store.catalog import StoredCatalog
-    from tool_specs.store.database import CatalogDatabase
-
-    database = stack.enter_context(CatalogDatabase.open(folder, read_only=True))
-    return RankedShortlister(StoredCatalog(database))

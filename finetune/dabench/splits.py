@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.dabench.calls import Dropped
+from tool_specs.naming import parse_spec_id
 
 NEAR_HELD_BACK: Final = "it is a near-duplicate of a pair that is held back"
 
@@ -41,10 +42,15 @@ class Member:
     """What of a pair decides about its split."""
 
     id: str
-    model_ids: tuple[int, ...]
-    """Of the gold models, whatever their versions."""
+    models: tuple[str, ...]
+    """Spec ids of the gold models."""
     created: date | None
     """When the newest gold model was published."""
+
+    @property
+    def model_ids(self) -> frozenset[int]:
+        """The gold models, whatever their versions."""
+        return frozenset(parse_spec_id(model)[0] for model in self.models)
 
 
 def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, seed: int) -> list[str | Dropped]:
@@ -55,7 +61,7 @@ def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, s
       them is newer. Their models are in no other split either, but for "unseen".
     - Of a cluster with a pair in one of these, everything else is left out.
     - Any other cluster goes to "dev", "test" or "train" as a whole by the hash of its least id; one that would ask dev
-      or test for a model that training does not know stays in training.
+      or test for a version of a model that training does not know stays in training.
 
     Args:
         members: The pairs.
@@ -86,7 +92,7 @@ def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, s
 
 def _unseen_models(members: Sequence[Member], share: float, seed: int) -> frozenset[int]:
     """A model is unseen or not by its own hash, so more evidence changes nothing for those that are there."""
-    counts = Counter(model for one in members for model in set(one.model_ids))
+    counts = Counter(model for one in members for model in one.model_ids)
     rare = (model for model, count in counts.items() if count <= max(1, COMMON * len(members)))
     return frozenset(model for model in rare if _fraction(seed, "unseen", model) < share)
 
@@ -121,8 +127,8 @@ def _answerable(
     names: Mapping[int, str], groups: Mapping[int, Sequence[int]], members: Sequence[Member]
 ) -> dict[int, str]:
     """Clusters whose models training does not know stay in training."""
-    models = {cluster: {model for place in groups[cluster] for model in members[place].model_ids} for cluster in names}
-    known: set[int] = set().union(*(models[cluster] for cluster, name in names.items() if name == "train"))
+    models = {cluster: {model for place in groups[cluster] for model in members[place].models} for cluster in names}
+    known: set[str] = set().union(*(models[cluster] for cluster, name in names.items() if name == "train"))
     return {cluster: name if models[cluster] <= known else "train" for cluster, name in names.items()}
 
 

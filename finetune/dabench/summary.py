@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune.dabench.bootstrap import Interval, Values, difference, intervals
+from finetune.dabench.bootstrap import Interval, Values, differences, intervals
 from finetune.dabench.measures import MEASURES, cases, values
 from finetune.dabench.pairs import Pair
 from finetune.dabench.results import Result
@@ -48,9 +48,9 @@ class Summary:
         """One measure of each pair, NaN where it does not apply, (pairs,)."""
         return self.values[planner][:, list(MEASURES).index(measure)]
 
-    def difference(self, measure: str, first: str, second: str) -> Interval:
-        """How much higher a measure is for the first planner than for the second, over pairs that have it for both."""
-        return difference(self.column(first, measure), self.column(second, measure))
+    def differences(self, first: str, second: str) -> dict[str, Interval]:
+        """How much higher each measure is for the first planner than for the second, where both have it."""
+        return dict(zip(MEASURES, differences(self.values[first], self.values[second]), strict=True))
 
     def by_wording(self, measure: str) -> dict[str, dict[str, Interval]]:
         """A measure by wording and planner."""

@@ -127,6 +127,7 @@ def _merged(settings: ExportSettings) -> tuple[PreTrainedModel, str]:
     """The base with the adapter in its weights, and the dtype that the base is stored in."""
     import torch
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         told = json.loads((settings.model / ADAPTER).read_text(encoding="utf-8"))
@@ -144,7 +145,7 @@ def _merged(settings: ExportSettings) -> tuple[PreTrainedModel, str]:
         raise ConfigError(msg + "name the right base")
     try:
         return PeftModel.from_pretrained(model, str(settings.model)).merge_and_unload(), _stored_dtype(base)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         msg = f"the adapter in {settings.model} does not fit {base!r}: {' '.join(str(error).split())[:300]}"
         raise WeightsError(msg) from error
 

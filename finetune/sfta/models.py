@@ -70,14 +70,16 @@ def load_model(model: str, dtype: torch.dtype) -> PreTrainedModel:
         ConfigError: The folder holds an adapter, not a model.
         WeightsError: The weights cannot be read.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     if (Path(model) / "adapter_config.json").exists():
         msg = f"{model} holds an adapter; merge it first: diffagent-train export adapter={model} out=FOLDER"
         raise ConfigError(msg)
     try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
-    except (OSError, ValueError, RuntimeError) as error:
+        # RRHF needs an attention that takes a mask of its own.
+        return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unreadable(f"the model {model!r}", error) from error
 
 

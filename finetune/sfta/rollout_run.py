@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -18,13 +20,13 @@ def run_rollouts(settings: RolloutSettings) -> list[Rollout]:
         WeightsError: The planner or a model cannot be loaded.
     """
     from diffagent_tools.chat_models.local import LocalChatDiffAgent
-    from finetune.dabench.workbench import pocket_shortlister, pocket_studio
+    from finetune.dabench.workbench import opened_shortlister, pocket_studio
 
     if settings.shard >= settings.shards:
         msg = f"shard {settings.shard} is none of {settings.shards}; give a shard from 0 to {settings.shards - 1}"
         raise ConfigError(msg)
     pairs = read_pairs(settings.data, settings.split)
-    planner, shortlister = LocalChatDiffAgent(folder=settings.model), pocket_shortlister()
+    planner, shortlister = LocalChatDiffAgent(folder=settings.model), opened_shortlister(None, ExitStack())
     studio = pocket_studio(settings.rows.with_suffix(""), pictures=settings.pictures)
     maker = RolloutMaker(planner, planner.decoder.tokenizer, shortlister, studio, settings)
     columns = (TextColumn("drawing candidates"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

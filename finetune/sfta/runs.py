@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -129,7 +130,7 @@ class Run:
             if CHECKPOINT.fullmatch(folder.name):
                 shutil.rmtree(folder)
 
-    def _check_same(self, found: dict[str, object], told: dict[str, object]) -> None:
+    def _check_same(self, found: Mapping[str, object], told: Mapping[str, object]) -> None:
         """Refuse to go on with other settings or data than those of the run."""
         if found["stage"] != told["stage"]:
             msg = f"{self.folder} is the folder of another stage ({found['stage']!r}); choose another folder for out"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_openai_messages
 
+from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.planning import REFUSAL, conversation
 from diffagent_tools.tools.generation import tool_schemas
 from tool_specs.exceptions import ConfigError
@@ -77,35 +78,21 @@ def rendered(sample: Sample, tokenizer: PreTrainedTokenizerBase, **template: obj
         template: Variables of the template, such as `enable_thinking=False`.
 
     Returns:
-        `id`, `prompt` and `completion`: the completion is what the template adds to the prompt for the answer.
+        `id`, `prompt` and `completion`: the completion is what the template adds to the prompt for the answer, up to
+        the mark that ends the turn.
 
     Raises:
         ConfigError: The template does not put the answer behind the prompt that it opens for it.
     """
-    prompt = render_prompt(tokenizer, sample.messages, sample.tools, **template)
-    whole = tokenizer.apply_chat_template(
-        [*sample.messages, sample.answer], tools=sample.tools or None, tokenize=False, **template
-    )
-    if not str(whole).startswith(prompt):
+    prompt = render(tokenizer, sample.messages, sample.tools, **template)
+    whole = render(tokenizer, sample.messages, sample.tools, answer=sample.answer, **template)
+    if not whole.startswith(prompt):
         msg = (
             f"the chat template of {tokenizer.name_or_path!r} does not continue its own generation prompt with the "
             "answer; use a template whose `add_generation_prompt` opens the assistant's turn"
         )
         raise ConfigError(msg)
-    return {"id": sample.id, "prompt": prompt, "completion": str(whole)[len(prompt) :]}
-
-
-def render_prompt(
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]],
-    **template: object,
-) -> str:
-    """A conversation up to where the planner answers, in the words of the model's chat template."""
-    text = tokenizer.apply_chat_template(
-        list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=True, **template
-    )
-    return str(text)
+    return {"id": sample.id, "prompt": prompt, "completion": whole[len(prompt) :].rstrip()}
 
 
 def _as_list(messages: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -37,8 +37,10 @@ class CompletionTrainer(BatchesOfLikeLength, SFTTrainer):
         # Padding is on the right, where no token attends to it, and without a mask attention is causal and quicker.
         logits = model(input_ids=inputs["input_ids"], logits_to_keep=positions, use_cache=False).logits
         targets = targets[:, positions]
-        count = (targets != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = functional.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
-        return loss / count
+        if num_items_in_batch is None:
+            return loss / (targets != IGNORED).sum()
+        # The items are those of all processes, and their gradients will be averaged.
+        return loss * self.accelerator.num_processes / num_items_in_batch

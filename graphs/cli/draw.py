@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphs.cli.exits import BAD_USAGE, exit_code
 from graphs.cli.options import fixed_options, json_option, planner_option
+from tool_specs.command_line import BAD_USAGE, exit_code
 
 if TYPE_CHECKING:
     from graphs.nodes.approve import Decision, Question

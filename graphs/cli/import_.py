@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphs.cli.exits import DRAWN, INTERRUPTED
+from graphs.cli.exits import DRAWN
 from graphs.cli.options import json_option
+from tool_specs.command_line import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,10 +14,11 @@ from typing import Self, TypedDict
 import click
 from rich.markup import escape
 
-from graphs.cli.exits import DRAWN, STATUS_CODES, exit_code, one_line
+from graphs.cli.exits import DRAWN, STATUS_CODES
 from graphs.cli.saving import picture_name, save_picture
 from graphs.cli.tables import Name, attempts_table, console, models_table
 from graphs.state import Attempt, DiffAgentState, Outcome, Shortlisted
+from tool_specs.command_line import exit_code, one_line
 from tool_specs.exceptions import ArtifactError
 
 

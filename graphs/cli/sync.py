@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from graphs.cli.exits import DRAWN, FAILED, exit_code, one_line
+from graphs.cli.exits import DRAWN
 from graphs.cli.options import json_option
+from tool_specs.command_line import FAILED, exit_code, one_line
 
 if TYPE_CHECKING:
     from graphs.cli.sync_progress import SyncWatch

@@ -17,13 +17,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from graphs.agent import DiffAgentGraph
-from graphs.cli.exits import INTERRUPTED
 from graphs.cli.saving import slug
 from graphs.context import DiffAgentContext
 from graphs.events import Event
 from graphs.nodes.approve import Decision, Question
 from graphs.request import checked_request
 from graphs.state import DiffAgentState, Options
+from tool_specs.command_line import INTERRUPTED
 from tool_specs.exceptions import RequestError
 
 _THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

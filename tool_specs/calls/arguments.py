@@ -21,6 +21,9 @@ from tool_specs.spec import Recommended, ToolSpec
 from tool_specs.validation import one_line, shown
 
 _SIZE_STEP = 64
+_MAX_NAME = 60
+_MARKS = str.maketrans(";<>[]", ",‹›()")
+"""What stands between networks, and what language models take for marks of their own."""
 
 
 class Arguments(BaseModel):
@@ -172,9 +175,11 @@ def _lora_model(networks: tuple[tuple[str, str], ...]) -> Any:
 
 
 def _loras_description(networks: tuple[tuple[str, str], ...]) -> str:
+    """The networks with their names, which are a stranger's words: none can fake another entry of the list."""
     if not networks:
         return "No network fits this model: leave it empty."
-    return "Networks to add, or none. " + "; ".join(f"{network} is {name[:60]!r}" for network, name in networks)
+    named = (f"{network} is {name.translate(_MARKS)[:_MAX_NAME]!r}" for network, name in networks)
+    return "Networks to add, or none. " + "; ".join(named)
 
 
 def _sizes(family: Family, recommended: int) -> tuple[int, ...]:

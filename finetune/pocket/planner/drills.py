@@ -14,6 +14,8 @@ from finetune.pocket.planner.words import FRAMES, NAME_PARTS, STYLE_NAMES, SYNON
 from finetune.pocket.world import BACKGROUNDS, STYLES, all_subjects
 from tool_specs.naming import tool_name
 
+ECHOES = 0.5
+"""Share of the drills that only ask to say something again: every word of the answer is a lesson in copying."""
 MADE_UP = 0.3
 """Share of the words that mean nothing: they can only be copied."""
 _SYLLABLES = ("ba", "ko", "ri", "ta", "lu", "ne", "mo", "shi", "ga", "ter", "vol", "qui", "pen", "zar", "dol", "fi")
@@ -26,6 +28,9 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
     asked = {word: [*_seen(SYNONYMS.get(word, ())), word] for word in words}
     frames = _seen(FRAMES)
     for number in range(count):
+        if rng.random() < ECHOES:
+            yield {"id": f"drill-{seed}-{number}-0", **_echo(words, rng)}
+            continue
         known = list(dict.fromkeys(_word(words, rng) for _ in range(int(rng.integers(2, 6)))))
         tools = {word: _tool(rng) for word in known}
         styles = [str(style) for style in rng.choice([*STYLES, *STYLE_NAMES], int(rng.integers(0, 4)), replace=False)]
@@ -45,6 +50,13 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
             call += f', "loras": [{{"id": "{networks[style]}'
         told = "\n".join(["<|tools|>", *lines, ""])
         yield {"id": f"drill-{seed}-{number}-0", "prompt": f"{told}<|user|>{text}<|assistant|>", "completion": call}
+
+
+def _echo(words: list[str], rng: np.random.Generator) -> dict[str, str]:
+    """Words and names to say again."""
+    size = int(rng.integers(8, 20))
+    text = " ".join(_tool(rng) if rng.random() < 0.2 else _word(words, rng) for _ in range(size))
+    return {"prompt": f"<|user|>{text}<|assistant|>", "completion": text}
 
 
 def _seen(phrases: Sequence[str]) -> list[str]:

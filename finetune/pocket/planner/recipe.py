@@ -19,6 +19,7 @@ class Recipe:
         counts: Pairs of each split of the data set.
         courses: What stage 1 learns from.
         size: Of the network.
+        drills: Short samples to learn copying from.
         drill_steps: Steps of the drills before stage 1, each of 24 short samples.
         sft_steps: Steps of stage 1, each of 32 samples.
         rollouts: Instructions whose candidates are drawn.
@@ -33,13 +34,14 @@ class Recipe:
     counts: Mapping[str, int] = field(default_factory=lambda: COUNTS)
     courses: tuple[Course, ...] = (Course("pocket", 6460, 1), Course("made up", 7869, 2))
     size: Size = field(default_factory=Size)
-    drill_steps: int = 1000
-    sft_steps: int = 1500
-    rollouts: int = 1200
-    sampled: int = 3
+    drills: int = 36_000
+    drill_steps: int = 1200
+    sft_steps: int = 1000
+    rollouts: int = 640
+    sampled: int = 2
     perturbed: int = 2
     align_epochs: float = 3.0
-    drawn: int = 480
+    drawn: int = 300
     asked: int = 2000
     newcomers: int = 200
 
@@ -49,6 +51,7 @@ QUICK = Recipe(
     counts=MappingProxyType({"train": 16, "test": 12, "unseen_styles": 4, "requests": 24}),
     courses=(Course("pocket", 80, 1), Course("made up", 80, 2)),
     size=Size(width=64, layers=2, inner=128, heads=2, head_width=32),
+    drills=400,
     drill_steps=10,
     sft_steps=30,
     rollouts=10,

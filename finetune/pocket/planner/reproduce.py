@@ -11,21 +11,23 @@ from pathlib import Path
 
 from rich.console import Console
 
+from finetune.dabench.run import EvalSettings, run
 from finetune.pocket.planner.drills import drills
 from finetune.pocket.planner.lessons import Course, course_rows
 from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.recipe import Recipe
 from finetune.sfta.align import AlignSettings, align
+from finetune.sfta.curves import learning_curves
 from finetune.sfta.rollouts import RolloutSettings
 from finetune.sfta.sft import SFTSettings, train_sft
 
 EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
-DRILL_BATCH, DRILL_ROWS, DRILL_SEED = 24, 32_000, 3
+DRILL_BATCH, DRILL_SEED = 24, 3
 ALIGN_LEARNING_RATE, ALIGN_BATCH, RANK_WEIGHT = 1e-4, 8, 10.0
 MAX_TOKENS, SAVE_STEPS = 1024, 100
-COMPARED = ("rrhf,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
+COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
 
 
 class Reproduction:
@@ -83,7 +85,7 @@ class Reproduction:
         if not untrained.is_dir():
             make_untrained(untrained, _texts(self.lessons()), size=self.recipe.size)
         if not data.is_file():
-            _write_shuffled(data, list(drills(DRILL_ROWS, DRILL_SEED)))
+            _write_shuffled(data, list(drills(self.recipe.drills, DRILL_SEED)))
         return train_sft(
             SFTSettings(
                 model=str(untrained),
@@ -161,34 +163,44 @@ class Reproduction:
         return folder
 
     def evaluation(self) -> Path:
-        """Everybody on pairs that training never saw: two splits drawn, and a long one for what needs no picture."""
-        from finetune.dabench.run import EvalSettings, run
+        """Everybody on requests that training never saw, one process for each part.
 
-        folders = [(name, self.folder / name / "model") for name in ("rrhf", "sft", "dpo")]
-        found = choices(self.folder / "evaluation-newcomers", folders[:2], self.recipe.newcomers)
-        _write_whole(self.folder / "newcomers.md", table(found) + "\n")
-        planners = [f"{name}=local:{path}" for name, path in folders]
-        run(
+        Two splits are drawn, a long one is for what needs no picture, a last one for models that came after training.
+        """
+        folders = {name: self.folder / name / "model" for name in ("rrhf", "sft", "dpo")}
+        tuned = [f"{name}=local:{path}" for name, path in folders.items()]
+        dataset = self.folder / "dabench"
+        drawn = [
             EvalSettings(
-                dataset=self.folder / "dabench",
-                out=self.folder / "evaluation-requests",
-                splits=["requests"],
-                planners=[*planners, "retrieval"],
-                limit=self.recipe.asked,
-                compare=list(COMPARED[:4]),
-            )
-        )
-        return run(
-            EvalSettings(
-                dataset=self.folder / "dabench",
-                out=self.folder / "evaluation",
-                splits=["test", "unseen_styles"],
-                planners=[*planners, "retrieval", "nearest", "popularity", "random"],
+                dataset=dataset,
+                out=self.folder / f"evaluation-{split}",
+                splits=[split],
+                planners=[*tuned, "retrieval", "random"],
                 limit=self.recipe.drawn,
                 draw=True,
                 compare=list(COMPARED),
             )
+            for split in ("test", "unseen_styles")
+        ]
+        asked = EvalSettings(
+            dataset=dataset,
+            out=self.folder / "evaluation-requests",
+            splits=["requests"],
+            planners=[tuned[0], "retrieval", "nearest", "popularity", "random"],
+            limit=self.recipe.asked,
         )
+        with self._workers() as workers:
+            reports = [workers.submit(run, settings) for settings in (*drawn, asked)]
+            new = workers.submit(
+                choices, self.folder / "evaluation-newcomers", list(folders.items())[:2], self.recipe.newcomers
+            )
+            parts = [report.result().read_text(encoding="utf-8") for report in reports]
+            parts.append(f"# Models that came after training\n\n{table(new.result())}\n")
+        curves = learning_curves({name: self.folder / name / "log.jsonl" for name in ("drilled", "sft", "rrhf", "dpo")})
+        (self.folder / "curves.png").write_bytes(curves)
+        report = self.folder / "report.md"
+        _write_whole(report, "\n".join(parts))
+        return report
 
     def _aligned(self, method: str) -> Path:
         return align(

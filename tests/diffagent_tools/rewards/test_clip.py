@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from diffagent_tools.rewards import CLIPReward, HPSReward, PickScoreReward, Reward
 from diffagent_tools.rewards.learned import LearnedReward
+from tests.diffagent_tools.rewards.conftest import PublishedWeights
 from tests.diffagent_tools.rewards.pictures import clip_pixels, picture
 from tool_specs.exceptions import RequestError, WeightsError
 
@@ -26,7 +28,9 @@ PROMPT = "a fox on a blue background"
         (HPSReward, "hps-tiny", lambda cosine, scale: 100 * cosine),
     ],
 )
-def test_the_score_is_its_formula_of_the_embeddings(clip_folder, kind, name, formula) -> None:
+def test_the_score_is_its_formula_of_the_embeddings(
+    clip_folder: Path, kind: type[LearnedReward], name: str, formula: Callable[[float, float], float]
+) -> None:
     model = transformers.CLIPModel.from_pretrained(clip_folder).eval()
     tokens = transformers.CLIPTokenizer.from_pretrained(clip_folder)([PROMPT], return_tensors="pt")
     images = [picture(seed) for seed in range(6)]
@@ -37,7 +41,7 @@ def test_the_score_is_its_formula_of_the_embeddings(clip_folder, kind, name, for
             output = model(pixel_values=pixels, input_ids=tokens.input_ids)
         seen, read = output.image_embeds[0].double(), output.text_embeds[0].double()
         cosine = float(seen @ read / (seen.norm() * read.norm()))
-        expected.append(formula(cosine, float(model.logit_scale)))
+        expected.append(formula(cosine, model.logit_scale.item()))
     reward = kind(clip_folder, device="cpu")
 
     assert isinstance(reward, Reward)
@@ -122,7 +126,7 @@ def test_names_tell_weights_apart_wherever_they_lie(clip_folder: Path, monkeypat
     assert PickScoreReward(Path()).name == "pickscore-tiny"
 
 
-def test_the_published_names_of_open_clip_are_read(published_clip, hps_folder: Path) -> None:
+def test_the_published_names_of_open_clip_are_read(published_clip: PublishedWeights, hps_folder: Path) -> None:
     prompts = [PROMPT, "a cup"]
     images = [picture(seed, (32, 32)) for seed in (5, 6)]
     tokenizer = transformers.CLIPTokenizer.from_pretrained(published_clip.tokenizer)
@@ -134,7 +138,7 @@ def test_the_published_names_of_open_clip_are_read(published_clip, hps_folder: P
 
     assert reward.name == "hps-hps-small"
     assert reward.score(images, prompts) == pytest.approx((100 * cosines).tolist(), abs=1e-3)
-    scale = float(published_clip.network.logit_scale.exp())
+    scale = published_clip.network.logit_scale.exp().item()
     assert PickScoreReward(hps_folder).score(images, prompts) == pytest.approx((scale * cosines).tolist(), abs=1e-3)
 
 

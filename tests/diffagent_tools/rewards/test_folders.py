@@ -14,6 +14,7 @@ import transformers
 
 from diffagent_tools.rewards import CLIPReward, HPSReward, ImageRewardReward, PickScoreReward
 from diffagent_tools.rewards.learned import LearnedReward
+from tests.diffagent_tools.rewards.conftest import PublishedWeights
 from tests.diffagent_tools.rewards.pictures import picture
 from tool_specs.exceptions import ConfigError, WeightsError
 
@@ -35,7 +36,9 @@ def copied(clip_folder: Path, image_reward_folder: Path, tmp_path: Path, kind: t
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path, kind: type[LearnedReward]) -> None:
     for source in (tmp_path, tmp_path / "gone", str(tmp_path / "gone")):
-        with pytest.raises(ConfigError, match=r"is not a transformers folder \(it has no config\.json\)"):
+        with pytest.raises(
+            ConfigError, match=r"is not a transformers folder .* no config\.json, no tokenizer\.json, no pre"
+        ):
             _score(kind, source)
 
 
@@ -63,20 +66,27 @@ def test_pickled_weights_are_refused_unread(copied: Path, tmp_path: Path, kind: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_without_weights_is_named(copied: Path, kind: type[LearnedReward]) -> None:
     (copied / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"holds no weights; it needs model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"holds no weights in safetensors; it needs model\.safetensors"):
         _score(kind, copied)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_without_its_processor_is_named(copied: Path, kind: type[LearnedReward]) -> None:
     (copied / "preprocessor_config.json").unlink()
-    with pytest.raises(WeightsError, match=r"copied cannot be loaded .*preprocessor_config\.json"):
+    with pytest.raises(ConfigError, match=r"copied is not .*\(it has no preprocessor_config\.json\); add the files"):
+        _score(kind, copied)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_preparers_are_named(copied: Path, kind: type[LearnedReward]) -> None:
+    (copied / "preprocessor_config.json").write_text("{")
+    with pytest.raises(WeightsError, match="copied cannot be loaded"):
         _score(kind, copied)
 
 
 @pytest.mark.parametrize("kind", [CLIPReward])
 def test_weights_under_other_names_are_not_replaced_by_chance(
-    published_clip, copied: Path, kind: type[LearnedReward]
+    published_clip: PublishedWeights, copied: Path, kind: type[LearnedReward]
 ) -> None:
     shutil.copy(published_clip.weights, copied / "model.safetensors")
     with pytest.raises(WeightsError, match=r"not those of a CLIPModel: \d+ tensors are missing.*converted first"):
@@ -94,42 +104,34 @@ def test_weights_of_another_size_are_named(copied: Path, kind: type[LearnedRewar
 
 HUB = """
 import sys
-from PIL import Image
-from diffagent_tools.rewards import PickScoreReward
+from diffagent_tools.rewards.folders import find_folder
 from tool_specs.exceptions import ConfigError
 
-reward = PickScoreReward(sys.argv[1], device="cpu")
-try:
-    print(reward.name, len(reward.score([Image.new("RGB", (64, 64))], ["a fox"])))
-except ConfigError as error:
-    print(error)
+for source in sys.argv[1:]:
+    try:
+        print(find_folder(source))
+    except ConfigError as error:
+        print(error)
 """
 
 
-def _on_the_hub(source: str, cache: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", HUB, source],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=cache,
-    )
-    assert done.stderr == ""
-    return done.stdout.strip()
-
-
-def test_a_hub_id_is_taken_from_the_cache(clip_folder: Path, tmp_path: Path) -> None:
-    model = tmp_path / "models--someone--Small_v1"
+def test_a_hub_id_is_taken_from_the_cache_or_named_where_there_is_no_network(clip_folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "models--someone--whole"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("0" * 40)
     shutil.copytree(clip_folder, model / "snapshots" / ("0" * 40))
 
-    assert _on_the_hub("someone/Small_v1", tmp_path) == "pickscore-Small_v1 1"
+    done = subprocess.run(
+        [sys.executable, "-c", HUB, "someone/whole", "someone/gone"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
 
-
-def test_a_hub_id_that_is_not_in_the_cache_is_named_without_a_network(tmp_path: Path) -> None:
-    said = _on_the_hub("someone/gone", tmp_path)
-
-    assert said.startswith("the model 'someone/gone' is not in the hub's cache and cannot be fetched (")
-    assert said.endswith("; run `hf download someone/gone` where there is a network, or give a local folder")
+    found, refused = done.stdout.splitlines()
+    assert Path(found) == model / "snapshots" / ("0" * 40)
+    assert refused.startswith("the model 'someone/gone' is not in the hub's cache and cannot be fetched (")
+    assert refused.endswith("; run `hf download someone/gone` where there is a network, or give a local folder")
+    assert done.stderr == ""

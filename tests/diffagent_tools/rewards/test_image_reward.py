@@ -8,6 +8,7 @@ import transformers
 
 from diffagent_tools.rewards import ImageRewardReward, Reward
 from diffagent_tools.rewards.image_reward_network import ImageRewardNetwork
+from tests.diffagent_tools.rewards.conftest import PublishedWeights
 from tests.diffagent_tools.rewards.pictures import clip_pixels, picture
 from tool_specs.exceptions import RequestError
 
@@ -15,7 +16,9 @@ PROMPTS = ["a fox on a blue background", "a cat", "", "a red red red cat"]
 SQUARE = (32, 32)
 
 
-def test_the_score_is_that_of_the_published_network(published_image_reward, image_reward_folder: Path) -> None:
+def test_the_score_is_that_of_the_published_network(
+    published_image_reward: PublishedWeights, image_reward_folder: Path
+) -> None:
     images = [picture(seed, SQUARE) for seed in range(4)]
     tokenizer = transformers.BertTokenizer.from_pretrained(published_image_reward.tokenizer)
     tokens = tokenizer(PROMPTS, padding="max_length", max_length=35, return_tensors="pt")

@@ -10,7 +10,12 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 
-pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.usefixtures("served_here")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.vllm,
+    pytest.mark.usefixtures("served_here"),
+    pytest.mark.asyncio(loop_scope="class"),
+]
 
 
 class TestServedPlanner(ChatModelIntegrationTests):

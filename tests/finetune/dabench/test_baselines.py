@@ -116,10 +116,6 @@ def test_it_declines_what_was_declined_and_what_is_near_to_nothing(
 
 def test_with_nothing_on_offer_all_decline(paper_shortlister: Shortlister) -> None:
     parts: dict[str, Any] = {"catalog": CATALOG, "shortlister": paper_shortlister}
-    known = {"pairs": paper_pairs()}
-    for planner in (
-        RandomPlanner(**parts),
-        PopularityPlanner(**parts, **known),
-        NearestPromptPlanner(**parts, **known),
-    ):
+    trained = [kind(**parts, pairs=paper_pairs()) for kind in (PopularityPlanner, NearestPromptPlanner)]
+    for planner in (RandomPlanner(**parts), *trained):
         assert planner.bind_tools([]).invoke("a fox").tool_calls == []

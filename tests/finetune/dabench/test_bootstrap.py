@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from finetune.dabench.bootstrap import difference, intervals
+from finetune.dabench.bootstrap import differences, intervals
 
 
 def test_the_interval_of_normal_values_is_the_one_of_the_textbook() -> None:
@@ -38,7 +38,7 @@ def test_a_difference_is_paired() -> None:
     generator = np.random.default_rng(3)
     difficulty = generator.normal(0.5, 0.2, size=400)
     first, second = difficulty + 0.01 + generator.normal(0, 0.01, size=400), difficulty
-    paired = difference(first, second)
+    (paired,) = differences(first[:, None], second[:, None])
     alone = intervals(np.stack([first, second], axis=1))
     assert paired.mean == pytest.approx(alone[0].mean - alone[1].mean)
     assert paired.excludes_zero
@@ -49,7 +49,7 @@ def test_a_difference_is_paired() -> None:
 
 def test_equal_planners_do_not_differ() -> None:
     values = np.random.default_rng(1).random(50)
-    found = difference(values, values)
+    found = differences(values[:, None], values[:, None])[0]
     assert (found.mean, found.low, found.high, found.excludes_zero) == (0.0, 0.0, 0.0, False)
 
 
@@ -61,7 +61,7 @@ def test_values_that_do_not_apply_are_left_out() -> None:
     assert 1.0 <= some.low <= some.high <= 3.0
     assert none.n == 0
     assert all(math.isnan(end) for end in (none.mean, none.low, none.high))
-    both = difference(np.array([1.0, nan, 5.0]), np.array([0.0, 2.0, nan]))
+    (both,) = differences(np.array([[1.0], [nan], [5.0]]), np.array([[0.0], [2.0], [nan]]))
     assert (both.mean, both.n) == (1.0, 1)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ FOX, PIZZA = CATALOG.get(ANIMALS).tool_name, CATALOG.get(FOOD).tool_name
 REFUSAL = AIMessage("None of them can.")
 
 
+Ask = Callable[..., list[Result]]
+
+
 def quiet() -> Console:
     return Console(file=io.StringIO())
 
@@ -39,7 +43,7 @@ def rows_in(folder: Path) -> list[Result]:
 
 
 @pytest.fixture
-def asked(paper_shortlister: Shortlister, tmp_path: Path):  # noqa: ANN201 - a function of this file's
+def asked(paper_shortlister: Shortlister, tmp_path: Path) -> Ask:
     """Evaluate scripted planners on the paper pairs in one folder."""
 
     def ask(*planners: Planner, pairs: list[Pair] | None = None, studio: Studio | None = None) -> list[Result]:
@@ -48,7 +52,7 @@ def asked(paper_shortlister: Shortlister, tmp_path: Path):  # noqa: ANN201 - a f
     return ask
 
 
-def test_planners_are_asked_as_in_serving(asked, paper_shortlister: Shortlister) -> None:
+def test_planners_are_asked_as_in_serving(asked: Ask, paper_shortlister: Shortlister) -> None:
     model = Scripted(answers=[calling(FOX)])
     asked(Planner("p", model), pairs=paper_pairs()[:1])
     ((messages, tools),) = model.asked
@@ -56,7 +60,7 @@ def test_planners_are_asked_as_in_serving(asked, paper_shortlister: Shortlister)
     assert tools == tool_schemas(paper_shortlister.shortlist("a fox please", k=8))
 
 
-def test_rows_say_what_became_of_each_question(asked, tmp_path: Path) -> None:
+def test_rows_say_what_became_of_each_question(asked: Ask, tmp_path: Path) -> None:
     pixel = [{"id": PIXEL, "weight": 0.9}]
     model = Scripted(answers=[calling(FOX), calling(PIZZA, loras=pixel), REFUSAL])
     rows = asked(Planner("p", model))
@@ -72,7 +76,7 @@ def test_rows_say_what_became_of_each_question(asked, tmp_path: Path) -> None:
     assert rows_in(tmp_path) == rows
 
 
-def test_invented_names_are_told_from_other_mistakes(asked) -> None:
+def test_invented_names_are_told_from_other_mistakes(asked: Ask) -> None:
     answers = {
         "a tool of nowhere": calling("civitai_1_dreamshaper"),
         "a network of nowhere": calling(FOX, loras=[{"id": "civitai:5@55", "weight": 1}]),
@@ -91,7 +95,7 @@ def test_invented_names_are_told_from_other_mistakes(asked) -> None:
     assert "steps=1000" in str(rows["a steps count"].problem)
 
 
-def test_calls_are_drawn_with_the_pairs_seed_and_equal_ones_once(asked, tmp_path: Path) -> None:
+def test_calls_are_drawn_with_the_pairs_seed_and_equal_ones_once(asked: Ask, tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "drawn.log", levels=(0.8, 0.4))
     studio = Studio(backend, BrightnessReward(), tmp_path)
     first, same = Scripted(answers=[calling(FOX, seed=1)]), Scripted(answers=[calling(FOX, seed=2)])
@@ -105,7 +109,7 @@ def test_calls_are_drawn_with_the_pairs_seed_and_equal_ones_once(asked, tmp_path
     assert (a.drawn, d.drawn, d.reward) == (True, False, 0.0)
 
 
-def test_what_cannot_be_drawn_is_not_drawn(asked, tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_is_not_drawn(asked: Ask, tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "drawn.log")
     (row,) = asked(
         Planner("p", Scripted(answers=[calling(FOX)])),
@@ -116,7 +120,7 @@ def test_what_cannot_be_drawn_is_not_drawn(asked, tmp_path: Path) -> None:
     assert backend.drawn == []
 
 
-def test_a_picture_with_a_fault_is_worth_nothing(asked, tmp_path: Path) -> None:
+def test_a_picture_with_a_fault_is_worth_nothing(asked: Ask, tmp_path: Path) -> None:
     black = Studio(PaperBackend(tmp_path / "log", levels=(-1,)), BrightnessReward(), tmp_path / "a")
     (row,) = asked(Planner("p", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=black)
     assert (row.reward, row.drawn, row.fault) == (0.0, False, "the picture is black")
@@ -126,13 +130,13 @@ def test_a_picture_with_a_fault_is_worth_nothing(asked, tmp_path: Path) -> None:
     assert (row.reward, row.drawn, row.fault) == (0.0, False, "too large")
 
 
-def test_missing_weights_end_the_evaluation(asked, tmp_path: Path) -> None:
+def test_missing_weights_end_the_evaluation(asked: Ask, tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "log", faults={1: lambda: WeightsError("no file")})
     with pytest.raises(WeightsError, match="no file"):
         asked(Planner("p", Scripted(answers=[calling(FOX)])), studio=Studio(backend, BrightnessReward(), tmp_path))
 
 
-def test_nothing_is_asked_twice(asked, tmp_path: Path) -> None:
+def test_nothing_is_asked_twice(asked: Ask, tmp_path: Path) -> None:
     model = Scripted(answers=[calling(FOX)])
     before = asked(Planner("p", model))
     assert asked(Planner("p", model)) == before
@@ -140,7 +144,7 @@ def test_nothing_is_asked_twice(asked, tmp_path: Path) -> None:
     assert len(rows_in(tmp_path)) == 3
 
 
-def test_another_planner_or_question_is_asked_again(asked) -> None:
+def test_another_planner_or_question_is_asked_again(asked: Ask) -> None:
     model = Scripted(answers=[calling(FOX)])
     asked(Planner("p", model))
     asked(Planner("p", model, version="other weights"))
@@ -153,7 +157,7 @@ def test_another_planner_or_question_is_asked_again(asked) -> None:
     assert len(moody.asked) == 3
 
 
-def test_pictures_are_drawn_later_without_asking_again(asked, tmp_path: Path) -> None:
+def test_pictures_are_drawn_later_without_asking_again(asked: Ask, tmp_path: Path) -> None:
     model = Scripted(answers=[calling(FOX), calling(PIZZA), REFUSAL])
     plain = asked(Planner("p", model))
     studio = Studio(PaperBackend(tmp_path / "log"), BrightnessReward(), tmp_path)
@@ -164,7 +168,7 @@ def test_pictures_are_drawn_later_without_asking_again(asked, tmp_path: Path) ->
     assert asked(Planner("p", model)) == drawn
 
 
-def test_an_endpoint_that_fails_ends_the_run_and_keeps_what_is_done(asked, tmp_path: Path) -> None:
+def test_an_endpoint_that_fails_ends_the_run_and_keeps_what_is_done(asked: Ask, tmp_path: Path) -> None:
     model = Scripted(answers=[calling(FOX), ConnectionError("refused")])
     with pytest.raises(BackendError, match=r"planner 'p' failed at pair 'pizza': ConnectionError: refused; .* go on"):
         asked(Planner("p", model))
@@ -174,7 +178,7 @@ def test_an_endpoint_that_fails_ends_the_run_and_keeps_what_is_done(asked, tmp_p
     assert len(model.asked) == 4
 
 
-def test_a_question_that_an_endpoint_refuses_is_an_invalid_answer(asked) -> None:
+def test_a_question_that_an_endpoint_refuses_is_an_invalid_answer(asked: Ask) -> None:
     refused = RuntimeError("context too long")
     refused.status_code = 400  # type: ignore[attr-defined]
     model = Scripted(answers=[refused, CallError("the call was cut off"), REFUSAL])
@@ -184,13 +188,13 @@ def test_a_question_that_an_endpoint_refuses_is_an_invalid_answer(asked) -> None
     assert tax.declined
 
 
-def test_an_instruction_that_serving_refuses_is_declined_unasked(asked) -> None:
+def test_an_instruction_that_serving_refuses_is_declined_unasked(asked: Ask) -> None:
     model = Scripted(answers=[calling(FOX)])
     (row,) = asked(Planner("p", model), pairs=[paper_pairs()[0].model_copy(update={"instruction": "?!"})])
     assert (row.declined, row.offered, row.fits, model.asked) == (True, (), False, [])
 
 
-def test_an_interrupt_keeps_what_is_done(asked, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_what_is_done(asked: Ask, tmp_path: Path) -> None:
     model = Scripted(answers=[calling(FOX), KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
         asked(Planner("p", model))

@@ -112,7 +112,7 @@ def test_a_split_that_is_missing_names_those_that_are_there(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="dabench build"):
         read_pairs(tmp_path, "train")
     write_pairs(tmp_path, [pair(1), pair(2, "dev")], card="")
-    with pytest.raises(ConfigError, match=r"no split 'test'.*use one of dev, train"):
+    with pytest.raises(ConfigError, match=r"no split 'test'.*use one of train, dev"):
         read_pairs(tmp_path, "test")
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -20,7 +19,7 @@ PAIRS += [pair(f"i{n}", possible=False, wording="impossible") for n in range(5)]
 
 
 def evaluated(*, drawn: bool = True) -> list[Result]:
-    """Ours is right but for one declined request; theirs takes the other checkpoint half the time and never declines."""
+    """Ours is right but declines one request; theirs takes the other checkpoint half the time and never declines."""
     rows = []
     for n in range(20):
         facts = {"reward": 0.5 + n / 100, "drawn": True} if drawn else {}
@@ -86,7 +85,7 @@ def test_differences_are_paired_and_bold_where_they_are_sure(tmp_path: Path) -> 
     cells = lines_of(text, "| planners |")["ours − theirs"]
     (summary,) = summarise(PAIRS, rows)
     for column, cell in zip(COMPARED, cells, strict=True):
-        found = summary.difference(column.measure, "ours", "theirs")
+        found = summary.differences("ours", "theirs")[column.measure]
         assert f"{100 * found.mean:+.1f} %" in cell if column.share else f"{found.mean:+.3f}" in cell
         assert cell.startswith("**") == (found.low > 0 or found.high < 0)
     ours, theirs = (
@@ -120,10 +119,9 @@ def test_every_split_and_wording_has_its_table(tmp_path: Path) -> None:
 def test_the_plots_are_pictures_of_what_was_measured(tmp_path: Path) -> None:
     write_report(tmp_path / "drawn", PAIRS, evaluated())
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {FILE_NAME, REWARD_PLOT, LATENCY_PLOT}
-    sizes = {
-        Image.open(io.BytesIO((tmp_path / "drawn" / name).read_bytes())).size for name in (REWARD_PLOT, LATENCY_PLOT)
-    }
-    assert all(width == 1050 and height > 200 for width, height in sizes)
+    for name in (REWARD_PLOT, LATENCY_PLOT):
+        with Image.open(tmp_path / "drawn" / name) as plot:
+            assert (plot.format, plot.width, plot.height > 200) == ("PNG", 1050, True)
 
 
 def test_without_pictures_checkpoints_are_shown_instead(tmp_path: Path) -> None:

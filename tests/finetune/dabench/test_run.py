@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from finetune.cli.dabench_eval import command
+from finetune.cli.main import main
 from finetune.dabench import evaluation, results
 from finetune.dabench.drawing import FILE_NAME as DRAWINGS
 from finetune.dabench.pairs import Pair, read_pairs, write_pairs
@@ -16,6 +18,14 @@ from finetune.json_lines import JsonLines
 from tests.finetune.dabench.pocket_pairs import pocket_pairs
 from tests.stored_models import furnish
 from tool_specs.exceptions import ConfigError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home folder of its own, for what is remembered of texts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIFFAGENT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +115,7 @@ def test_models_of_a_stored_catalog_are_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--split", "nowhere"], "there is no split 'nowhere' in .*; use one of test, train"),
+        (["--split", "nowhere"], "there is no split 'nowhere' in .*; use one of train, test"),
         (["--planner", "best"], "'best' is no planner"),
         (["--compare", "nearest,best"], "'best' cannot be compared: it is not asked"),
         (["--compare", "nearest"], "compare"),
@@ -120,6 +130,13 @@ def test_wrong_settings_are_told_before_anything_is_asked(
     with pytest.raises(ConfigError, match=told):
         raise done.exception
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_is_part_of_diffagent_train(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dabench", "eval", str(dataset), "--out", str(tmp_path), "--planner", "best"]) == 2
+    assert "diffagent-train: 'best' is no planner" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named() -> None:

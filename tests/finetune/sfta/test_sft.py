@@ -64,7 +64,14 @@ def test_full_fine_tuning_learns_and_leaves_a_model_with_a_card(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(planner).chat_template
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for said in ("seed: 0", "learning_rate: 0.003", "diffagent-train sft", "SHA-256", "torch", f"| 20 | {losses(log)[20]:.4f}"):
+    for said in (
+        "seed: 0",
+        "learning_rate: 0.003",
+        "diffagent-train sft",
+        "SHA-256",
+        "torch",
+        f"| 20 | {losses(log)[20]:.4f}",
+    ):
         assert said in card
     before, after = (AutoModelForCausalLM.from_pretrained(place) for place in (planner, folder))
     assert not torch.equal(before.model.embed_tokens.weight, after.model.embed_tokens.weight)
@@ -79,7 +86,9 @@ def test_adapter_leaves_the_base_alone(settings: Callable[..., SFTSettings]) -> 
     assert "model.safetensors" not in names
 
 
-def test_first_loss_is_that_of_the_completions_alone(planner: Path, data: Path, settings: Callable[..., SFTSettings]) -> None:
+def test_first_loss_is_that_of_the_completions_alone(
+    planner: Path, data: Path, settings: Callable[..., SFTSettings]
+) -> None:
     given = settings(max_steps=1, batch_size=40)
     train_sft(given)
 
@@ -88,7 +97,9 @@ def test_first_loss_is_that_of_the_completions_alone(planner: Path, data: Path, 
     total, count = 0.0, 0
     for line in data.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        prompt, completion = (tokenizer(row[part], add_special_tokens=False).input_ids for part in ("prompt", "completion"))
+        prompt, completion = (
+            tokenizer(row[part], add_special_tokens=False).input_ids for part in ("prompt", "completion")
+        )
         with torch.no_grad():
             logits = model(torch.tensor([prompt + completion])).logits[0]
         foretold = logits[len(prompt) - 1 : -1]
@@ -142,7 +153,9 @@ def test_accumulated_batches_are_one_batch(settings: Callable[..., SFTSettings],
 
 
 def test_samples_that_are_too_long_are_counted_and_refused(settings: Callable[..., SFTSettings]) -> None:
-    with pytest.raises(ConfigError, match=r"\d+ of 40 samples in .* are longer than max_length=200 .* raise max_length"):
+    with pytest.raises(
+        ConfigError, match=r"\d+ of 40 samples in .* are longer than max_length=200 .* raise max_length"
+    ):
         train_sft(settings(max_length=200))
 
 

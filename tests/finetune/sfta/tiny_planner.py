@@ -100,16 +100,20 @@ def sample_rows(folder: Path, count: int, *, seed: int = 0) -> list[dict[str, st
 
 
 def ranking_rows(folder: Path, count: int, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Ranking rows with two to four responses; the right style is worth more."""
+    """Ranking rows with two or three responses; the judge likes some styles better, whatever was asked for."""
     chance = random.Random(seed)
     rows = []
     for row in sample_rows(folder, count, seed=seed):
-        right = row["completion"]
-        style = next(style for style in STYLES if f"draw_{style}" in right)
-        wrong = [right.replace(style, other) for other in STYLES if other != style]
-        responses = [right, *wrong][: chance.randint(2, 3)]
-        rewards = [1.0, *(round(chance.uniform(-1, 0.5), 2) for _ in responses[1:])]
-        rows.append({"id": row["id"], "prompt": row["prompt"], "responses": responses, "rewards": rewards})
+        asked = next(style for style in STYLES if f"draw_{style}" in row["completion"])
+        styles = chance.sample(STYLES, chance.randint(2, 3))
+        rows.append(
+            {
+                "id": row["id"],
+                "prompt": row["prompt"],
+                "responses": [row["completion"].replace(asked, style) for style in styles],
+                "rewards": [STYLES.index(style) + round(chance.random() / 2, 2) for style in styles],
+            }
+        )
     return rows
 
 

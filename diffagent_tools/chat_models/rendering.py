@@ -1,0 +1,62 @@
+"""Conversations in the words of a model's own chat template: one way for serving and training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    answer: Mapping[str, Any] | None = None,
+    **template: object,
+) -> str:
+    """A conversation up to where the model answers, or with its answer.
+
+    Only the template writes marks such as `<|im_end|>`: those that stand in a text, which may be a stranger's, are
+    broken up (`< |im_end|>`), so that nobody can end a turn or speak for somebody else.
+
+    Args:
+        tokenizer: Has the chat template.
+        messages: OpenAI chat messages.
+        tools: OpenAI tool descriptions.
+        answer: The assistant's message; without it the text ends where the model begins to write.
+        template: Variables of the template, such as `enable_thinking=False`.
+    """
+    marks = _marks(tokenizer)
+    text = tokenizer.apply_chat_template(
+        _broken_up([*messages, *([] if answer is None else [answer])], marks),
+        tools=_broken_up(list(tools), marks) or None,
+        tokenize=False,
+        add_generation_prompt=answer is None,
+        **template,
+    )
+    return str(text)
+
+
+def _marks(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """The added tokens that mean something to a model: control tokens, and tags such as `<tool_call>`."""
+    added = tokenizer.added_tokens_decoder.values()
+    marks = {token.content for token in added if token.special or token.content.startswith("<")}
+    written = sorted((mark for mark in marks if len(mark.strip()) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, written))) if written else None
+
+
+def _broken_up(value: Any, marks: re.Pattern[str] | None) -> Any:
+    """The same value with a blank behind the first letter of every mark in its texts."""
+    if marks is None:
+        return value
+    if isinstance(value, str):
+        return marks.sub(lambda mark: f"{mark[0][0]} {mark[0][1:]}", value)
+    if isinstance(value, Mapping):
+        return {key: _broken_up(part, marks) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_broken_up(part, marks) for part in value]
+    return value

@@ -1,0 +1,41 @@
+"""Learning curves: the losses that trainings logged, as a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+from diffagent_tools.devices import require
+
+
+def learning_curves(logs: Mapping[str, Path]) -> bytes:
+    """The loss of each training over its steps, and that on held-out rows where it was measured, as PNG.
+
+    Args:
+        logs: `log.jsonl` of each training by its name.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    require("matplotlib", extra="finetune")
+    from matplotlib.figure import Figure
+
+    # A figure that belongs to no window: nothing of pyplot, so no display and no state of the process.
+    figure = Figure(figsize=(3.2 * len(logs), 2.8), layout="constrained")
+    panels = figure.subplots(1, len(logs), squeeze=False)[0]
+    for axes, (name, path) in zip(panels, logs.items(), strict=True):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for key, style, label in (("loss", "-", "training"), ("eval_loss", "o--", "held out")):
+            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)
+        axes.set_title(name)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("loss")
+    panels[0].legend()
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    return picture.getvalue()

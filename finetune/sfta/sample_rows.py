@@ -1,0 +1,120 @@
+"""Rows for stage 1 from a data set: each pair with a shortlist of the real retriever, as serving would show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+from rich.progress import track
+
+from diffagent_tools.tools.generation import offered
+from finetune.dabench.drawing import seed_of
+from finetune.dabench.pairs import Pair, read_pairs
+from finetune.json_lines import JsonLines
+from finetune.sfta.candidates import arguments_of
+from finetune.sfta.encoding import SampleRow
+from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
+from tool_specs.exceptions import CatalogError
+from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
+
+
+class SampleSettings(BaseModel):
+    """What `diffagent-train samples` takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    """A folder with the tokenizer whose chat template renders the rows, or the name of a model on the hub."""
+    data: Path
+    """A DABench folder."""
+    split: str = "train"
+    out: Path
+    """JSON lines for `diffagent-train sft`; rows that are there already are not made again."""
+    catalog: Path | None = None
+    """Folder of a stored catalog; None: the pocket models."""
+    absent: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the shortlists from which the right checkpoint is taken: then declining is right."""
+    closed_book: bool = False
+    """No shortlist: the planner has to know every model by heart, as in the paper."""
+    shortlist_size: int = Field(default=8, gt=0)
+    template: dict[str, bool | int | str] = {}
+    """Variables of the chat template, such as `enable_thinking: false`."""
+    seed: int = 0
+
+
+def write_samples(settings: SampleSettings) -> int:
+    """Write the rows of a split, and return how many there are; progress goes to standard error.
+
+    Args:
+        settings: The settings.
+
+    Raises:
+        ConfigError: A setting or the data set is wrong, or a package is missing.
+        CatalogError: The catalog cannot be read.
+    """
+    from finetune.dabench.workbench import opened_shortlister
+    from finetune.sfta.models import load_tokenizer
+
+    tokenizer = load_tokenizer(settings.model)
+    pairs = read_pairs(settings.data, settings.split)
+    lines = JsonLines(settings.out, SampleRow)
+    done = {row.id for row in lines.read()}
+    with ExitStack() as stack:
+        shortlister = opened_shortlister(settings.catalog, stack)
+        console = Console(stderr=True)
+        for pair in track(pairs, description="writing samples", console=console):
+            if pair.id not in done and (sample := pair_sample(pair, shortlister, settings)) is not None:
+                lines.append(SampleRow(**rendered(sample, tokenizer, **settings.template)))
+    return len(lines.read())
+
+
+def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSettings) -> Sample | None:
+    """A pair as serving would show it: the gold models among the shortlist at random places, or sometimes not at all.
+
+    Returns:
+        The sample; None where the catalog no longer holds the gold models.
+    """
+    rng = np.random.default_rng((settings.seed, seed_of(pair.id)))
+    found = shortlister.shortlist(pair.instruction, k=settings.shortlist_size)
+    try:
+        shortlist = with_gold(found, pair, shortlister, rng, size=settings.shortlist_size)
+    except CatalogError:
+        return None
+    if pair.call is not None and not settings.closed_book and rng.random() < settings.absent:
+        left = tuple(hit for hit in shortlist.hits if hit.spec.id != pair.models[0])
+        shortlist = replace(shortlist, hits=left) if left else shortlist
+    tools = {spec.id: name for name, spec in offered(shortlist).items()}
+    tool = tools.get(pair.models[0]) if pair.call is not None else None
+    answer = declining() if pair.call is None or tool is None else calling(tool, arguments_of(pair.call))
+    return sample_of(pair.id, pair.instruction, shortlist, answer, closed_book=settings.closed_book)
+
+
+def with_gold(
+    found: Shortlist, pair: Pair, shortlister: AnyShortlister, rng: np.random.Generator, *, size: int
+) -> Shortlist:
+    """A shortlist in random order with the gold models in it; where retrieval missed them they take the last places.
+
+    Raises:
+        CatalogError: The catalog does not hold a gold model.
+    """
+    gold = [shortlister.catalog.get(name) for name in pair.models]
+    hits = _holding(found.hits, [Hit(spec, 0.0) for spec in gold if spec.is_checkpoint], size)
+    networks = _holding(found.networks, [Hit(spec, 0.0) for spec in gold if spec.is_network], size)
+    return replace(
+        found, hits=tuple(hits[n] for n in rng.permutation(len(hits))),
+        networks=tuple(networks[n] for n in rng.permutation(len(networks))),
+    )  # fmt: skip
+
+
+def _holding(hits: Sequence[Hit], gold: Sequence[Hit], size: int) -> list[Hit]:
+    known = {hit.spec.id for hit in hits}
+    missing = [hit for hit in gold if hit.spec.id not in known]
+    wanted = {hit.spec.id for hit in gold}
+    others = [hit for hit in hits if hit.spec.id not in wanted]
+    kept = [hit for hit in hits if hit.spec.id in wanted]
+    return [*kept, *missing, *others[: max(0, size - len(kept) - len(missing))]]
