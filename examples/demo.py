@@ -11,15 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from diffagent_tools import (
-    ArtifactStore,
-    Calibration,
-    CLIPReward,
-    DiffusersBackend,
-    LocalChatDiffAgent,
-    MiniLMEmbedder,
-    UnifiedReward,
-)
+from diffagent_tools import ArtifactStore, Calibration, CLIPReward, DiffusersBackend, MiniLMEmbedder, UnifiedReward
 from graphs import create_diffagent
 from tool_specs import Catalog, Shortlister
 from tool_specs.pocket import pocket_reward
@@ -47,7 +39,6 @@ def main() -> None:
         backend=DiffusersBackend(catalog),
         reward=UnifiedReward([CLIPReward()], Calibration.load(pocket_reward() / "calibration.json")),
         store=ArtifactStore(out),
-        planner=LocalChatDiffAgent(),
     )
 
     table = Table("request", "model", "LoRAs", "prompt", "tries", "reward", "picture", box=None, padding=(0, 2, 0, 0))

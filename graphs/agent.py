@@ -20,7 +20,7 @@ from graphs.nodes.decide import DecideNode
 from graphs.nodes.generate import GenerateNode
 from graphs.nodes.judge import JudgeNode
 from graphs.nodes.select import SelectNode
-from graphs.nodes.shortlist import ShortlistNode, something_fits
+from graphs.nodes.shortlist import ShortlistNode, anything_offered
 from graphs.state import DiffAgentInput, DiffAgentState
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def create_diffagent(
 
 
 def _after_shortlist(state: DiffAgentState) -> Literal["select", "decide"]:
-    return "select" if something_fits(state) else "decide"
+    return "select" if anything_offered(state) else "decide"
 
 
 def _after_select(state: DiffAgentState) -> Literal["approve", "decide"]:

@@ -39,9 +39,9 @@ class Workshop:
         """Choose who plans.
 
         Args:
-            planner: "pocket": the shipped language model, in process. "retrieval": what search ranks first, without a
-                language model. "server": the one at `DIFFAGENT_BASE_URL`, which is also the default where that is set;
-                else the pocket planner is.
+            planner: "retrieval": what search ranks first, without a language model. "pocket": the pocket planner, a
+                language model in process. "server": the one at `DIFFAGENT_BASE_URL`, which is also the default where
+                that is set; else retrieval is.
         """
         self._planner_name = planner
 
@@ -101,18 +101,18 @@ class Workshop:
         """Who picks the model and writes the call."""
         from diffagent_tools.serving.endpoint import chosen_base_url
 
-        name = self._planner_name or ("server" if chosen_base_url() else "pocket")
+        name = self._planner_name or ("server" if chosen_base_url() else "retrieval")
         if name == "server":
             from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 
             return ChatDiffAgent()
-        if name == "retrieval":
-            from diffagent_tools.chat_models.retrieval import RetrievalChatModel
+        if name == "pocket":
+            from diffagent_tools.chat_models.local import LocalChatDiffAgent
 
-            return RetrievalChatModel(catalog=self.catalog, shortlister=self.shortlister)
-        from diffagent_tools.chat_models.local import LocalChatDiffAgent
+            return LocalChatDiffAgent()
+        from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 
-        return LocalChatDiffAgent()
+        return RetrievalChatModel(catalog=self.catalog, shortlister=self.shortlister)
 
     @cached_property
     def backend(self) -> Backend:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from diffagent_tools.embeddings import MiniLMEmbedder
 from finetune.pocket.records import checkpoint_file, style_file, write_records
 from finetune.pocket.world import EMBEDDING_TOKEN, STYLES, SUBJECTS
+from tests.planner_models import save_tiny_planner
 from tool_specs.catalog import Catalog
 from tool_specs.search.shortlist import Shortlister
 
@@ -36,3 +38,9 @@ def embedder(tmp_path_factory: pytest.TempPathFactory) -> MiniLMEmbedder:
 @pytest.fixture(scope="session")
 def shortlister(pocket_catalog: Catalog, embedder: MiniLMEmbedder) -> Shortlister:
     return Shortlister(pocket_catalog, embedder)
+
+
+@pytest.fixture(scope="session")
+def tiny_planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a planner of the shipped architecture with random weights."""
+    return save_tiny_planner(tmp_path_factory.mktemp("tiny_planner"))

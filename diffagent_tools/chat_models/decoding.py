@@ -24,7 +24,7 @@ class Decoded:
     Attributes:
         text: Without the end-of-turn token.
         prompt_tokens: Tokens read.
-        completion_tokens: Tokens written, end of turn included.
+        completion_tokens: Tokens written, forced ones included; where the grammar ends, no end of turn is written.
         finished: Whether the grammar was complete; else the limit was reached first.
         certainty: Probability of the first token that was a choice, among those the grammar allowed there; 1 where none
             was.
@@ -67,7 +67,7 @@ class Decoder:
 
     def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
         """A conversation in the words of the chat template, up to where the model answers."""
-        return render(self.tokenizer, messages, tools)
+        return render(self.tokenizer, messages, tools, answer=None)
 
     def decode(
         self,
@@ -190,7 +190,10 @@ class _Parts:
 def _load(folder: Path, device: torch.device) -> _Parts:
     """Load a folder, without the network."""
     if not (folder / "config.json").is_file():
-        msg = f"{folder} is not a transformers folder (it has no config.json); give one that holds a causal model"
+        msg = (
+            f"{folder} is not a transformers folder (it has no config.json); give one that holds a causal model, such "
+            "as `diffagent-train reproduce --pocket` makes"
+        )
         raise ConfigError(msg)
     require("torch", "transformers", "llguidance")
     with quiet_libraries():

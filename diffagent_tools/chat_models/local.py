@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.chat_models import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from diffagent_tools.chat_models.decoding import Decoded, Decoder
 from diffagent_tools.chat_models.grammar import answer_grammar
-from diffagent_tools.chat_models.tool_choice import chosen_tool
+from diffagent_tools.chat_models.tool_choice import ToolCaller, chosen_tool
+from tool_specs.exceptions import RequestError
 from tool_specs.pocket import pocket_planner
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_PROVIDER = "diffagent"
 
 
-class LocalChatDiffAgent(BaseChatModel):
+class LocalChatDiffAgent(ToolCaller):
     """A planner in process, by default the pocket one; `ChatDiffAgent` is the same over HTTP.
 
     Its answer is a call of a bound tool, valid by construction, or a refusal in words. `tool_choice="any"` leaves it no
@@ -49,8 +48,6 @@ class LocalChatDiffAgent(BaseChatModel):
     seed: int | None = None
     """Makes a temperature above 0 repeatable."""
 
-    model_config = ConfigDict(extra="forbid")
-
     @cached_property
     def decoder(self) -> Decoder:
         """The model, loaded when it is first asked."""
@@ -62,28 +59,18 @@ class LocalChatDiffAgent(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"model_name": self._model_name, "temperature": self.temperature, "max_tokens": self.max_tokens}
+        settings = {"temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
+        return {"model_name": self.model_name, "folder": str(self.folder), **settings}
 
     @property
-    def _model_name(self) -> str:
+    def model_name(self) -> str:
+        """What traces call this model."""
         return f"diffagent-{self.folder.name}"
 
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | dict[str, Any] | bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer tools.
-
-        Args:
-            tools: Anything that LangChain can describe as an OpenAI tool.
-            tool_choice: "any" or "required": call one even if nothing fits. A name: call that one. "none": call none.
-            kwargs: Passed on.
-        """
-        described = [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=described, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = _PROVIDER
+        return params
 
     def _generate(
         self,
@@ -94,14 +81,16 @@ class LocalChatDiffAgent(BaseChatModel):
     ) -> ChatResult:
         choice = chosen_tool(kwargs.get("tool_choice"))
         tools = [] if choice == "none" else list(kwargs.get("tools") or [])
-        named = None if choice in (None, "any", "none") else choice
         told = convert_to_openai_messages(messages)
         decoded = self.decoder.decode(
-            self.decoder.render(told if isinstance(told, list) else [told], tools),
+            self.decoder.render(told, tools),
             answer_grammar(
-                tools, may_refuse=choice is None, must_call=named, mark_tokens=self.decoder.has_token(_OPEN)
+                tools,
+                may_refuse=choice in (None, "none"),
+                must_call=_named(choice, tools),
+                mark_tokens=self.decoder.has_token(_OPEN) and self.decoder.has_token(_CLOSE),
             ),
-            max_tokens=int(kwargs.get("max_tokens", self.max_tokens)),
+            max_tokens=int(kwargs.get("max_tokens") or self.max_tokens),
             temperature=float(kwargs.get("temperature", self.temperature)),
             seed=kwargs.get("seed", self.seed),
         )
@@ -117,8 +106,8 @@ class LocalChatDiffAgent(BaseChatModel):
     def _metadata(self, decoded: Decoded, message: AIMessage) -> dict[str, Any]:
         reason = "tool_calls" if message.tool_calls else "stop"
         return {
-            "model_name": self._model_name,
-            "model_provider": "diffagent",
+            "model_name": self.model_name,
+            "model_provider": _PROVIDER,
             "finish_reason": reason if decoded.finished else "length",
             "certainty": round(decoded.certainty, 4),
         }
@@ -128,7 +117,7 @@ def answer_message(text: str) -> AIMessage:
     """What a planner wrote, as a message: a call in Hermes form (`<tool_call>{json}</tool_call>`), or words."""
     if not text.startswith(_OPEN):
         return AIMessage(text)
-    body = text.removeprefix(_OPEN).partition(_CLOSE)[0].strip()
+    body = text.removeprefix(_OPEN).removesuffix(_CLOSE).strip()
     call_id = f"call_{uuid4().hex}"
     try:
         call = json.loads(body)
@@ -137,3 +126,18 @@ def answer_message(text: str) -> AIMessage:
         broken = {"name": None, "args": body, "id": call_id, "error": str(error), "type": "invalid_tool_call"}
         return AIMessage("", invalid_tool_calls=[broken])
     return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id, "type": "tool_call"}])
+
+
+def _named(choice: str | None, tools: Sequence[Mapping[str, Any]]) -> str | None:
+    """The only tool that may be called; None where there is a choice.
+
+    Raises:
+        RequestError: It is not on offer.
+    """
+    if choice in (None, "any", "none"):
+        return None
+    names = [tool["function"]["name"] for tool in tools]
+    if choice not in names:
+        msg = f"tool_choice names {choice!r}, which is not bound; name one of {', '.join(names) or 'the bound tools'}"
+        raise RequestError(msg)
+    return choice

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field
 
 from diffagent_tools.chat_models.attempts import PastAttempt, attempts_in
 from diffagent_tools.chat_models.offers import Offer, offers_in
-from diffagent_tools.chat_models.tool_choice import chosen_tool
+from diffagent_tools.chat_models.tool_choice import ToolCaller, chosen_tool
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import RequestError
 from tool_specs.search.shortlist import AnyShortlister, Shortlist
 
 
-class ToolPicker(BaseChatModel):
+class ToolPicker(ToolCaller):
     """Calls one of the bound tools that are models of the catalog, or says in words that none will do.
 
-    The last human message is the request. A subclass says how it picks.
+    Tools that are no model of the catalog are never called. The last human message is the request. A subclass says how
+    it picks.
     """
 
     catalog: AnyCatalog = Field(exclude=True, repr=False)
@@ -55,24 +52,6 @@ class ToolPicker(BaseChatModel):
             attempts: What was tried already.
             choice: "any": call one even if nothing fits. A name: call that one. None: as you like.
         """
-
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | dict[str, Any] | bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer tools.
-
-        Args:
-            tools: Anything that LangChain can describe as an OpenAI tool; those that are no model of the catalog are
-                never called.
-            tool_choice: "any" or "required": call one even if nothing fits. A name: call that one. "none": call none.
-            kwargs: Passed on.
-        """
-        described = [convert_to_openai_tool(tool) for tool in tools]
-        return self.bind(tools=described, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
 
     def _generate(
         self,

@@ -15,7 +15,7 @@ def render(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]],
     *,
-    answer: Mapping[str, Any] | None = None,
+    answer: Mapping[str, Any] | None,
     **template: object,
 ) -> str:
     """A conversation up to where the model answers, or with its answer.
@@ -27,7 +27,7 @@ def render(
         tokenizer: Has the chat template.
         messages: OpenAI chat messages.
         tools: OpenAI tool descriptions.
-        answer: The assistant's message; without it the text ends where the model begins to write.
+        answer: The assistant's message; with None the text ends where the model begins to write.
         template: Variables of the template, such as `enable_thinking=False`.
     """
     marks = _marks(tokenizer)

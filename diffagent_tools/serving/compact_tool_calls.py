@@ -13,7 +13,7 @@ from vllm.tool_parsers.hermes_tool_parser import Hermes2ProToolParser  # type: i
 
 
 @ToolParserManager.register_module("diffagent")
-class CompactToolParser(Hermes2ProToolParser):  # type: ignore[misc]
+class CompactToolParser(Hermes2ProToolParser):
     """`<tool_call>` and a JSON object, as Qwen's and our own chat templates write calls."""
 
     def get_structural_tag(self, *args: Any, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ vLLM lives in a virtual environment of its own (`make vllm` makes it), because i
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -33,14 +34,17 @@ FLAGS: Final = (
     *("--served-model-name", SERVED_NAME),
     *("--host", HOST),
     "--enable-auto-tool-choice",
-    *("--tool-parser-plugin", str(Path(__file__).with_name("compact_tool_calls.py"))),
-    *("--tool-call-parser", "diffagent"),
     # Arguments are pinned to their schema also for clients that do not ask for it.
     *("--tool-strict-level", "parameter"),
     # `disable_any_whitespace` needs a named backend, and only xgrammar knows strict tools.
     *("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'),
 )
 """For every model and device."""
+HERMES: Final = (
+    *("--tool-parser-plugin", str(Path(__file__).with_name("compact_tool_calls.py"))),
+    *("--tool-call-parser", "diffagent"),
+)
+"""For models that write calls in Hermes form: the pocket planner, Qwen3 and many more."""
 CPU_FLAGS: Final = (*("--dtype", "float32"), "--enforce-eager")
 """For the CPU build: half precision is slow or missing there, and compiling takes minutes."""
 CPU_ENVIRONMENT: Final = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1"}
@@ -50,6 +54,8 @@ QUIET: Final = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 START_SECONDS: Final = 1800.0
 """A big model is compiled first; a server that ends is noticed at once."""
 STOP_SECONDS: Final = 20.0
+RECORD: Final = "serving.json"
+"""Beside an exported model: how its calls are to be read."""
 _LOG_LINES: Final = 15
 
 
@@ -65,14 +71,25 @@ def command(folder: Path, *, port: int, python: Path = PYTHON, extra: Sequence[s
         extra: More of vLLM's flags; they win over ours.
 
     Raises:
-        ConfigError: There is no such folder or interpreter, or the interpreter has no vLLM.
+        ConfigError: There is no such folder or interpreter, the interpreter has no vLLM, or `serving.json` is damaged.
     """
     if not (folder / "config.json").is_file():
         msg = f"there is no model in {folder}; name a folder with config.json, as `diffagent-train export` writes it"
         raise ConfigError(msg)
     device = CPU_FLAGS if is_cpu_build(python) else ()
     serving = (str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder.resolve()))
-    return [*serving, "--port", str(port), *FLAGS, *device, *extra]
+    return [*serving, "--port", str(port), *FLAGS, *_tool_parser(folder), *device, *extra]
+
+
+def _tool_parser(folder: Path) -> tuple[str, ...]:
+    """The flags for the form of calls that a model was trained to write; Hermes where nothing is said."""
+    record = folder / RECORD
+    try:
+        parser = json.loads(record.read_bytes())["tool_call_parser"] if record.exists() else "hermes"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{record} names no tool_call_parser ({error!r}); write the folder again with `diffagent-train export`"
+        raise ConfigError(msg) from error
+    return HERMES if parser == "hermes" else ("--tool-call-parser", str(parser))
 
 
 def environment(python: Path = PYTHON) -> dict[str, str]:

@@ -93,6 +93,11 @@ class GenerationTool(BaseTool):
             handle_validation_error=_invalid,
         )
 
+    @property
+    def tool_call_schema(self) -> type[BaseModel]:
+        """What a language model reads; LangChain's own copy of the arguments would allow others beside them."""
+        return arguments_model(self.spec, self.networks)
+
     def _run(self, **arguments: object) -> tuple[str, dict[str, Any]]:
         return self._draw(self._call(arguments), threading.Event())
 

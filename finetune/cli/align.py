@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from finetune.cli.words import settings_from, words_argument
+from finetune.cli.words import settings_from, tell, words_argument
 
 
 @click.command(name="align")
@@ -21,4 +21,4 @@ def command(words: tuple[str, ...]) -> None:
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from finetune.sfta.align import AlignSettings, align
 
-    click.echo(align(settings_from(AlignSettings, words)))
+    tell(align(settings_from(AlignSettings, words)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from finetune.cli.words import settings_from, words_argument
+from finetune.cli.words import settings_from, tell, words_argument
 
 
 @click.command(name="sft")
@@ -23,4 +23,4 @@ def command(words: tuple[str, ...]) -> None:
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from finetune.sfta.sft import SFTSettings, train_sft
 
-    click.echo(train_sft(settings_from(SFTSettings, words)))
+    tell(train_sft(settings_from(SFTSettings, words)))

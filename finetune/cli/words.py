@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -36,3 +37,9 @@ def settings_from(kind: type[S], words: Sequence[str]) -> S:
         msg = f"give one YAML file, key=value words, or both; got {' '.join(words) or 'nothing'}"
         raise click.UsageError(msg)
     return load_settings(kind, Path(files[0]) if files else None, [word for word in words if "=" in word])
+
+
+def tell(folder: Path) -> None:
+    """Print the folder that a command made; of several processes that `accelerate launch` started, one does."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(folder)

@@ -188,7 +188,7 @@ def _written(
     try:
         yield from pool.map(write, kept)
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pair_id(candidate: Candidate) -> str:
@@ -212,8 +212,9 @@ def _chat_model(chat: ChatSettings) -> BaseChatModel:
     try:
         kind = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        msg = f"the package of {chat.kind} is not installed ({error}); pip install {module.partition('.')[0]}"
-        raise ConfigError(msg.replace("_", "-") if "_" in module else msg) from error
+        package = module.partition(".")[0].replace("_", "-")
+        msg = f"the package of {chat.kind} is not installed ({error}); pip install {package}"
+        raise ConfigError(msg) from error
     except AttributeError:
         kind = None
     if not (isinstance(kind, type) and issubclass(kind, BaseChatModel)):
@@ -239,8 +240,8 @@ def _card(
         f"Instructions and the calls that drew them, made with `diffagent-train dabench build` from "
         f"{'an archive' if settings.archive else 'the evidence of a catalog'}: seed {settings.seed}, content up to "
         f"{settings.rating!r}, near-duplicates from a Jaccard index of {settings.similarity} on, shares dev "
-        f"{shares.dev:g}, test {shares.test:g}, unseen models {shares.unseen:g}, time {shares.time:g}. No other split "
-        f"has a model of `unseen`; `time` has the newest models."
+        f"{shares.dev:g}, test {shares.test:g}, unseen models {shares.unseen:g}, time {shares.time:g}. Every pair of "
+        f"`unseen` has a model that no other split has; `time` has the newest models."
     )
     if writing:
         about += f" The chat model {settings.chat.arguments.get('model', settings.chat.kind)}: {_reasons(writing)}."

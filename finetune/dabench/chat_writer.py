@@ -49,6 +49,9 @@ MAX_WORDS: Final = 90
 MAX_CHARACTERS: Final = 700
 ABOUT_IT: Final = 0.25
 """Least share of the words of an instruction that are words of the description, small words aside."""
+TOLD: Final = 0.2
+"""Least share of the words of a description that an instruction tells; of more than `MOST_TOLD`, of so many."""
+MOST_TOLD: Final = 20
 MAX_FAILURES: Final = 8
 """Failed calls in a row after which the model is taken to be gone."""
 
@@ -103,7 +106,8 @@ class ChatWriter:
         self._rows = JsonLines(cache, _Answer)
         self._said = {row.key: row.text for row in self._rows.read()}
         self._lock = threading.Lock()
-        self._failures = 0
+        self._failures: list[str] = []
+        """Kinds of the last failures in a row."""
 
     def write(self, text: str, rng: random.Random, *, avoid: Collection[str] = ()) -> str:
         """Write an instruction; see `InstructionWriter`.
@@ -129,14 +133,18 @@ class ChatWriter:
         key = hashlib.blake2b(f"{self._name_of_model()}\n{TASK}\n{asked}".encode(), digest_size=16).hexdigest()
         if (kept := self._said.get(key)) is not None:
             return kept, "kept" if kept else "the model said nothing"
+        self._check_there()
         try:
             answer = self._model.invoke([("system", TASK), ("human", asked)])
         except Exception as error:  # noqa: BLE001 - whatever a provider's package raises
-            self._failed(error)
+            logger.info("the chat model failed: %s", type(error).__name__)
+            with self._lock:
+                self._failures.append(type(error).__name__)
+            self._check_there()
             return "", "the model failed"
         said = _bare(str(answer.text))
         with self._lock:
-            self._failures = 0
+            self._failures.clear()
             self._said[key] = said
             self._rows.append(_Answer(key=key, text=said))
         return said, "written" if said else "the model said nothing"
@@ -145,17 +153,15 @@ class ChatWriter:
         """What the model calls itself, for the answers of one are not those of another."""
         return str(getattr(self._model, "model_name", None) or getattr(self._model, "model", None) or type(self._model))
 
-    def _failed(self, error: Exception) -> None:
-        logger.warning("the chat model failed: %s", type(error).__name__)
+    def _check_there(self) -> None:
         with self._lock:
-            self._failures += 1
-            failures = self._failures
-        if failures >= MAX_FAILURES:
+            failures = list(self._failures)
+        if len(failures) >= MAX_FAILURES:
             msg = (
-                f"the chat model failed {failures} times in a row ({type(error).__name__}); see whether it can be "
-                "reached and try again: what it said so far is kept"
+                f"the chat model failed {len(failures)} times in a row ({failures[-1]}); see whether it can be reached "
+                "and try again: what it said so far is kept"
             )
-            raise BackendError(msg) from error
+            raise BackendError(msg)
 
     def _count(self, what: str) -> None:
         with self._lock:
@@ -164,15 +170,15 @@ class ChatWriter:
 
 def reason_against(said: str, description: str, avoid: Collection[str]) -> str:
     """Why what a model said is no instruction for a description; empty when nothing speaks against it."""
-    told = set(words(said)) - _SMALL
-    shared = told & set(words(description))
+    told, notes = set(words(said)) - _SMALL, set(words(description)) - _SMALL
+    least = max(1.0, ABOUT_IT * len(told), TOLD * min(len(notes), MOST_TOLD))
     reasons = {
         "it was too long": len(said) > MAX_CHARACTERS or len(said.split()) > MAX_WORDS,
         "it told a name": bool(names_told(said, avoid)),
         "it held a tag": OTHER_TAG.search(said) is not None or "<" in said,
         "it was not in English": not looks_english(said),
         "it was less safe": RATINGS.index(text_rating(said)) > RATINGS.index(text_rating(description)),
-        "it was about something else": len(shared) < max(1, ABOUT_IT * len(told)),
+        "it was about something else": len(told & notes) < least,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 

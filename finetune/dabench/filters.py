@@ -1,4 +1,4 @@
-"""What a pair must be: safe, obtainable, in English, and long enough to say something."""
+"""What a pair must be: safe, in English, long enough to say something, and about models that may be offered."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Final
 from tool_specs.calls import Call
 from tool_specs.civitai.ratings import text_rating
 from tool_specs.ranking.texts import words
-from tool_specs.spec import GONE, RATINGS, ContentRating, ToolSpec
+from tool_specs.rules import Rules
+from tool_specs.spec import RATINGS, ContentRating, ToolSpec
 
-UNSAFE_MODEL: Final = "a model is not safe to show"
+NOT_OFFERED: Final = "a model may not be offered: "
+"""Before the reason that the rules of the shortlist give."""
 UNSAFE_TEXT: Final = "its words are not safe to show"
-GONE_MODEL: Final = "a model is no more"
 MARKS: Final = "it holds the marks of a chat template"
 SHORT: Final = "it describes too little"
 NOT_ENGLISH: Final = "it is not in English"
@@ -47,6 +48,8 @@ _MARKS: Final = re.compile(r"<\|[\w ]*\|>|</?(?:s|think|tool_call|tool_response|
 def reason_against(description: str, call: Call, specs: Sequence[ToolSpec], *, rating: ContentRating) -> str:
     """Why a call must not become a pair; empty when nothing speaks against it.
 
+    Models must pass the hard rules of the shortlist (`tool_specs.rules`): what is never offered cannot be chosen.
+
     Args:
         description: What the picture shows, in plain words.
         call: The call that drew it.
@@ -54,10 +57,11 @@ def reason_against(description: str, call: Call, specs: Sequence[ToolSpec], *, r
         rating: The strongest content allowed. Negative prompts are not rated: they say what is not to be seen.
     """
     allowed = RATINGS[: RATINGS.index(rating) + 1]
+    rules = Rules(ratings=allowed)
+    objection = next(filter(None, map(rules.reason_against, specs)), "")
     reasons = {
-        UNSAFE_MODEL: any(spec.content_rating not in allowed for spec in specs),
+        NOT_OFFERED + objection: bool(objection),
         UNSAFE_TEXT: text_rating(f"{description} {call.prompt}") not in allowed,
-        GONE_MODEL: any(spec.availability in GONE for spec in specs),
         MARKS: _MARKS.search(f"{description} {call.prompt} {call.negative_prompt}") is not None,
         SHORT: len(words(description)) < LEAST_WORDS,
         NOT_ENGLISH: not looks_english(description),

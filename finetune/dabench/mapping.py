@@ -127,6 +127,8 @@ def _records(path: Path, inside: str) -> Iterator[tuple[str, object]]:
         yield from ((str(name), record) for name, record in named)
     else:
         for entry in entries(path):
+            if entry.reason and entry.place == "file":
+                raise ValueError(entry.reason)
             yield entry.place, entry.value
 
 

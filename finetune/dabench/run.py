@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.dabench.pairs import Pair, read_pairs
 from tool_specs.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 BASELINES: Final = ("retrieval", "popularity", "nearest", "random")
 

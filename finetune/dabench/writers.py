@@ -81,7 +81,7 @@ LIST_FRAMES: Final = (
     Frame("A picture with ", ", please.", noun=True),
     Frame("Make me an image with ", ".", noun=True),
     Frame("Can you make a picture with ", "?", noun=True),
-    Frame("I want an image, and in it ", ".", noun=True),
+    Frame("I want an image with ", ".", noun=True),
 )
 """For lists of what is to be seen."""
 BARE: Final = 0.2

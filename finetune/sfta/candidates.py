@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -68,11 +68,12 @@ def candidates(
     seen: set[str] = set()
     for source, answer in _answers(planner, request, shortlist, rng, gold, sampled, perturbed, temperature):
         reading = read_answer(answer, shortlist)
-        key = reading.call.model_copy(update={"seed": None}).model_dump_json() if reading.call else ""
-        if reading.declined or reading.call is None or key in seen:
+        if reading.call is None:
             continue
-        seen.add(key)
-        found.append(Candidate(source, answer, reading))
+        key = reading.call.model_copy(update={"seed": None}).model_dump_json()
+        if key not in seen:
+            seen.add(key)
+            found.append(Candidate(source, answer, reading))
     refusal = declining()
     return [*found, Candidate("refusal", refusal, read_answer(refusal, shortlist))]
 
@@ -91,8 +92,7 @@ def _answers(
     messages = conversation([HumanMessage(request)])
     if gold is not None and (tool := _tool_of(gold, shortlist)):
         yield "gold", calling(tool, arguments_of(gold))
-    bound = planner.bind_tools(tools)
-    own = bound.invoke(messages)
+    own = planner.bind_tools(tools).invoke(messages)
     yield "greedy", own
     for _ in range(sampled):
         yield "sampled", planner.bind_tools(tools, temperature=temperature, seed=_seed(rng)).invoke(messages)
@@ -105,14 +105,8 @@ def _answers(
         return
     base, spec = arguments_of(reading.call.model_dump(mode="json")), reading.asked.spec
     best = spec.recommended
-    yield (
-        "recommended",
-        calling(
-            reading.asked.tool,
-            base
-            | {"sampler": best.sampler, "steps": round(best.steps.median), "cfg_scale": float(best.cfg_scale.median)},
-        ),
-    )
+    usual = {"sampler": best.sampler, "steps": round(best.steps.median), "cfg_scale": float(best.cfg_scale.median)}
+    yield "recommended", calling(reading.asked.tool, base | usual)
     for _ in range(perturbed):
         yield "perturbed", calling(reading.asked.tool, _perturbed(base, spec.family, rng))
 
@@ -133,8 +127,9 @@ def _perturbed(arguments: Mapping[str, Any], family_name: str, rng: np.random.Ge
     """The same call with two parameters changed."""
     family = FAMILIES[family_name]
     changed: dict[str, Any] = dict(arguments)
-    kinds: Sequence[str] = ["cfg_scale", "steps", "sampler", *(["loras"] * 2 if arguments["loras"] else [])]
-    for kind in rng.choice(kinds, size=2, replace=False):
+    weights = {"cfg_scale": 1, "steps": 1, "sampler": 1} | ({"loras": 2} if arguments["loras"] else {})
+    shares = np.array(list(weights.values())) / sum(weights.values())
+    for kind in rng.choice(list(weights), size=2, replace=False, p=shares):
         if kind == "cfg_scale":
             value = float(arguments["cfg_scale"]) * float(rng.choice(CFG_FACTORS))
             changed[kind] = float(round(min(max(value, family.min_cfg_scale), family.max_cfg_scale) * 2) / 2)

@@ -42,6 +42,8 @@ class RankingRow(BaseModel):
     prompt: str = Field(min_length=1)
     responses: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     rewards: list[float]
+    sources: list[str] = []
+    """Where each response comes from, for people; nothing is learned from it."""
 
     @model_validator(mode="after")
     def _as_many_rewards(self) -> Self:

@@ -74,7 +74,7 @@ def load_model(model: str, dtype: torch.dtype) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     if (Path(model) / "adapter_config.json").exists():
-        msg = f"{model} holds an adapter; merge it first: diffagent-train export adapter={model} out=FOLDER"
+        msg = f"{model} holds an adapter; merge it first: diffagent-train export model={model} out=FOLDER"
         raise ConfigError(msg)
     try:
         # RRHF needs an attention that takes a mask of its own.

@@ -13,6 +13,7 @@ from finetune.dabench.drawing import Studio, seed_of
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from finetune.sfta.candidates import Candidate, candidates
+from finetune.sfta.encoding import RankingRow
 from finetune.sfta.samples import rendered, sample_of
 from tool_specs.search.shortlist import AnyShortlister
 
@@ -59,21 +60,13 @@ class RolloutSettings(BaseModel):
         return self.out / f"rollouts-{self.shard}-of-{self.shards}.jsonl"
 
 
-class Rollout(BaseModel):
-    """The candidates of one instruction with their rewards: a row that alignment reads."""
+class Rollout(RankingRow):
+    """The candidates of one instruction with their rewards, in the words of the planner's chat template.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The id is the pair's; of each candidate there is where it comes from.
+    """
 
-    id: str
-    """Of the pair."""
-    prompt: str
-    """The conversation in the words of the planner's chat template."""
-    responses: list[str]
-    """The candidates in the same words, up to the end of the turn."""
-    rewards: list[float]
-    """Of each candidate."""
     sources: list[str]
-    """Where each candidate comes from."""
 
 
 class RolloutMaker:
@@ -145,7 +138,7 @@ def make_rollouts(
             lines.append(rows[pair.id])
         if on_pair is not None:
             on_pair()
-    return list(rows.values())
+    return [rows[pair.id] for pair in shard_of(pairs, settings)]
 
 
 def shard_of(pairs: Sequence[Pair], settings: RolloutSettings) -> Sequence[Pair]:

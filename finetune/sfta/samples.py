@@ -54,9 +54,8 @@ def sample_of(
         earlier: Attempts at this request before the answer, as the agent keeps them.
         closed_book: Leave the tools out, as in the paper: the planner has to know them by heart.
     """
-    messages = convert_to_openai_messages(conversation([HumanMessage(request), *earlier]))
-    (told,) = convert_to_openai_messages([answer])
-    return Sample(sample_id, _as_list(messages), [] if closed_book else tool_schemas(shortlist), told)
+    *messages, last = convert_to_openai_messages([*conversation([HumanMessage(request), *earlier]), answer])
+    return Sample(sample_id, messages, [] if closed_book else tool_schemas(shortlist), last)
 
 
 def calling(tool: str, arguments: Mapping[str, object], call_id: str = "call_0") -> AIMessage:
@@ -84,7 +83,7 @@ def rendered(sample: Sample, tokenizer: PreTrainedTokenizerBase, **template: obj
     Raises:
         ConfigError: The template does not put the answer behind the prompt that it opens for it.
     """
-    prompt = render(tokenizer, sample.messages, sample.tools, **template)
+    prompt = render(tokenizer, sample.messages, sample.tools, answer=None, **template)
     whole = render(tokenizer, sample.messages, sample.tools, answer=sample.answer, **template)
     if not whole.startswith(prompt):
         msg = (
@@ -93,7 +92,3 @@ def rendered(sample: Sample, tokenizer: PreTrainedTokenizerBase, **template: obj
         )
         raise ConfigError(msg)
     return {"id": sample.id, "prompt": prompt, "completion": whole[len(prompt) :].rstrip()}
-
-
-def _as_list(messages: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return messages if isinstance(messages, list) else [messages]

@@ -46,7 +46,6 @@ class ShortlistNode:
         }
 
 
-def something_fits(state: DiffAgentState) -> bool:
-    """Whether there is a model worth asking the planner about, or the person wants a picture anyway."""
-    shortlist = state["shortlist"]
-    return bool(shortlist["models"]) and (shortlist["fits"] or state["options"].get("force", False))
+def anything_offered(state: DiffAgentState) -> bool:
+    """Whether there is a model that the planner can be asked about; whether it fits is for the planner to say."""
+    return bool(state["shortlist"]["models"])

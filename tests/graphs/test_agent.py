@@ -74,7 +74,7 @@ def test_the_planner_reads_what_became_of_each_attempt(tmp_path: Path, backend: 
 
 
 def test_a_request_that_nothing_fits_draws_nothing(tmp_path: Path, backend: PaperBackend) -> None:
-    state = paper_agent(tmp_path, backend, planner=planner()).invoke({"request": "quarterly tax declaration"})
+    state = paper_agent(tmp_path, backend).invoke({"request": "quarterly tax declaration"})
     assert state["outcome"]["status"] == "nothing_fits"
     assert len(state["outcome"]["nearest"]) >= 2
     assert state["attempts"] == []

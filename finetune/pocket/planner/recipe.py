@@ -37,11 +37,11 @@ class Recipe:
     drills: int = 36_000
     drill_steps: int = 1200
     sft_steps: int = 1000
-    rollouts: int = 640
+    rollouts: int = 500
     sampled: int = 2
     perturbed: int = 2
-    align_epochs: float = 3.0
-    drawn: int = 300
+    align_epochs: float = 2.0
+    drawn: int = 240
     asked: int = 2000
     newcomers: int = 200
 

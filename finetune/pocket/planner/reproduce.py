@@ -25,7 +25,7 @@ EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
 DRILL_BATCH, DRILL_SEED = 24, 3
-ALIGN_LEARNING_RATE, ALIGN_BATCH, RANK_WEIGHT = 1e-4, 8, 10.0
+ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 1e-4, 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
 COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
 
@@ -214,8 +214,7 @@ class Reproduction:
                 warmup=0.05,
                 batch_size=ALIGN_BATCH,
                 max_length=MAX_TOKENS,
-                rank_weight=RANK_WEIGHT,
-                reward_margin=0.02,
+                reward_margin=REWARD_MARGIN,
                 save_steps=SAVE_STEPS,
             )
         )

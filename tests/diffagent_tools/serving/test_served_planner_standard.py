@@ -14,8 +14,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.vllm,
     pytest.mark.usefixtures("served_here"),
+    # One event loop for all: `langchain_openai` keeps connections, which do not outlive the loop they came from.
     pytest.mark.asyncio(loop_scope="class"),
+    pytest.mark.filterwarnings("ignore:The test .* is marked with '@pytest.mark.asyncio'"),
 ]
+
+
+CANNOT_COPY = "the pocket planner writes calls of image models; it does not find arguments of other tools in a question"
+DECLINES = "the pocket planner declines what is no picture, as it was trained to, when it is free to"
+LOSES_CALLS = "langchain-core's tool parsers find no calls in whole messages of a stream; they need chunks"
 
 
 class TestServedPlanner(ChatModelIntegrationTests):
@@ -26,3 +33,31 @@ class TestServedPlanner(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"max_tokens": 256}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "diffagent"
+
+    @pytest.mark.xfail(reason=CANNOT_COPY)
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @pytest.mark.xfail(reason=CANNOT_COPY)
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @pytest.mark.xfail(reason=CANNOT_COPY)
+    def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:
+        super().test_unicode_tool_call_integration(model)
+
+    @pytest.mark.xfail(reason=DECLINES)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(reason=LOSES_CALLS)
+    def test_structured_output_pydantic_2_v1(self, model: BaseChatModel) -> None:
+        super().test_structured_output_pydantic_2_v1(model)

@@ -55,6 +55,26 @@ def test_a_cuda_build_chooses_for_itself(folder: Path, tmp_path: Path) -> None:
     assert "VLLM_TARGET_DEVICE" not in environment(python)
 
 
+def test_calls_are_read_in_the_form_that_the_export_names(folder: Path, python: Path) -> None:
+    def parser() -> str:
+        told = command(folder, port=8000, python=python)
+        return told[told.index("--tool-call-parser") + 1]
+
+    assert parser() == "diffagent"
+    (folder / "serving.json").write_text('{"tool_call_parser": "hermes"}')
+    assert parser() == "diffagent"
+    (folder / "serving.json").write_text('{"tool_call_parser": "qwen3_xml"}')
+    assert parser() == "qwen3_xml"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_export_is_named(folder: Path, python: Path, text: str) -> None:
+    (folder / "serving.json").write_text(text)
+
+    with pytest.raises(ConfigError, match=r"serving\.json.*diffagent-train export"):
+        command(folder, port=8000, python=python)
+
+
 def test_the_key_is_in_the_environment_and_not_in_the_command(folder: Path, python: Path, key: str) -> None:
     assert environment(python)["VLLM_API_KEY"] == key
     assert key not in " ".join(command(folder, port=8000, python=python))

@@ -38,9 +38,12 @@ def dated(model: Record, day: str) -> Record:
     return model
 
 
-CHECKPOINT, OTHER_CHECKPOINT, XL, FLUX, NO_FAMILY, UNSAFE, GONE_ONE, LORA, XL_LORA, EMBEDDING, VAE = range(1, 12)
+CHECKPOINT, OTHER_CHECKPOINT, XL, FLUX, NO_FAMILY, UNSAFE, GONE_ONE, LORA, XL_LORA, EMBEDDING, VAE, PICKLE = range(
+    1, 13
+)
 """Model ids."""
 
+KNITTED = "knitted_v2.safetensors"
 SPECIAL = (
     dated(record(CHECKPOINT, "DreamPainterX", file="dreamPainterX_v1.safetensors"), "2023-01-01"),
     dated(record(OTHER_CHECKPOINT, "Anime", file="animeMix.safetensors"), "2023-02-01"),
@@ -49,10 +52,11 @@ SPECIAL = (
     record(NO_FAMILY, "Old Two", bases=["SD 2.1"]),
     record(UNSAFE, "Lewd", tags=["nsfw"]),
     record(GONE_ONE, "Lost", mode="Archived"),
-    dated(record(LORA, "Knitted", model_type="LORA", words=["kn1tted wool"], file="knitted_v2.safetensors"), "2023-03-01"),
+    dated(record(LORA, "Knitted", model_type="LORA", words=["kn1tted wool"], file=KNITTED), "2023-03-01"),
     record(XL_LORA, "Huge", model_type="LORA", bases=["SDXL 1.0"], file="huge.safetensors"),
-    record(EMBEDDING, "Neat", model_type="TextualInversion", file="neat.pt"),
+    record(EMBEDDING, "Neat", model_type="TextualInversion", file="neat.safetensors"),
     record(VAE, "Clear", model_type="VAE", file="clear.safetensors"),
+    record(PICKLE, "Pickled", file="pickled.ckpt"),
 )  # fmt: skip
 
 
@@ -86,10 +90,10 @@ def many(count: int, *, models: int = 40, seed: int = 0) -> tuple[list[Record], 
     """Checkpoints published one a day, and different requests for them, some of which come again a little changed."""
     source = random.Random(seed)
     first = 100
+    days = [f"2023-{1 + n // 28:02}-{1 + n % 28:02}" for n in range(models)]
     records = [
-        dated(record(first + n, f"Painter {n}", file=f"painter{n}Mix.safetensors"), f"2023-{1 + n // 28:02}-{1 + n % 28:02}")
-        for n in range(models)
-    ]  # fmt: skip
+        dated(record(first + n, f"Painter {n}", file=f"painter{n}Mix.safetensors"), day) for n, day in enumerate(days)
+    ]
     pieces: list[Evidence] = []
     while len(pieces) < count:
         one, other = source.sample(THINGS, 2)

@@ -136,8 +136,10 @@ JUNK = st.one_of(
 
 @given(
     call=st.dictionaries(st.sampled_from([*COMPLETE, "negative_prompt", "clip_skip", "loras", "schedule"]), JUNK),
-    uses=st.lists(st.sampled_from([use(CHECKPOINT), use(LORA, float("nan")), use(LORA, 0.5), use(VAE), use(77)]), max_size=4),
-)  # fmt: skip
+    uses=st.lists(
+        st.sampled_from([use(CHECKPOINT), use(LORA, float("nan")), use(LORA, 0.5), use(VAE), use(77)]), max_size=4
+    ),
+)
 def test_whatever_the_parameters_are_a_valid_call_or_a_reason_comes_out(
     call: dict[str, object], uses: list[Use]
 ) -> None:

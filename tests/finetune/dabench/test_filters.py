@@ -6,16 +6,15 @@ from hypothesis import strategies as st
 
 from finetune.dabench.calls import Drawn, read_call
 from finetune.dabench.filters import (
-    GONE_MODEL,
     MARKS,
     NOT_ENGLISH,
+    NOT_OFFERED,
     SHORT,
-    UNSAFE_MODEL,
     UNSAFE_TEXT,
     looks_english,
     reason_against,
 )
-from tests.finetune.dabench.evidence_world import CHECKPOINT, GONE_ONE, UNSAFE, evidence, specs_by_id, use
+from tests.finetune.dabench.evidence_world import CHECKPOINT, GONE_ONE, PICKLE, UNSAFE, evidence, specs_by_id, use
 from tool_specs.spec import RATINGS, ContentRating
 
 SPECS = specs_by_id()
@@ -40,8 +39,9 @@ def test_a_plain_castle_passes_although_its_negative_prompt_names_what_is_not_to
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (reason(model=UNSAFE), UNSAFE_MODEL),
-        (reason(model=GONE_ONE), GONE_MODEL),
+        (reason(model=UNSAFE), NOT_OFFERED + "its content is rated explicit"),
+        (reason(model=GONE_ONE), NOT_OFFERED + "its files cannot be had any more (Archived)"),
+        (reason(model=PICKLE), NOT_OFFERED + "its weights are no scanned safetensors file"),
         (reason("a nude castle by the sea"), UNSAFE_TEXT),
         (reason(prompt="a castle, topless_knight"), UNSAFE_TEXT),
         (reason("a bikini by the sea"), UNSAFE_TEXT),

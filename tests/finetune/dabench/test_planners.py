@@ -83,8 +83,9 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(source: Source) ->
 
 
 def test_baselines_need_training_pairs(paper_shortlister: Shortlister, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "data", paper_pairs(), card="# Paper")
     with pytest.raises(ConfigError, match="there is no split 'train'"):
-        planners_of(["popularity"], Source(paper_shortlister, tmp_path))
+        planners_of(["popularity"], Source(paper_shortlister, tmp_path / "data"))
 
 
 def test_new_weights_are_a_new_planner(source: Source, tmp_path: Path) -> None:

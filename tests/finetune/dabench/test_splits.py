@@ -18,7 +18,7 @@ def member(number: int, *models: int, day: int | None = None) -> Member:
     return Member(f"id-{number}", names, None if day is None else FIRST + timedelta(days=day))
 
 
-MEMBERS = [member(n, n % 97 + 1, 1000 + n % 13, day=n % 100) for n in range(3000)]
+MEMBERS = [member(n, n % 211 + 1, 1000 + n % 13, day=n % 100) for n in range(3000)]
 ALONE = list(range(len(MEMBERS)))
 
 

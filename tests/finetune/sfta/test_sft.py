@@ -79,7 +79,12 @@ def test_full_fine_tuning_learns_and_leaves_a_model_with_a_card(
 
 
 def test_adapter_leaves_the_base_alone(settings: Callable[..., SFTSettings]) -> None:
-    folder = train_sft(settings(lora=LoraSettings(rank=4, alpha=8)))
+    given = settings(lora=LoraSettings(rank=4, alpha=8), gradient_checkpointing=True, bf16=True, learning_rate=3e-2)
+
+    folder = train_sft(given)
+
+    log = losses(read_log(given.out / "log.jsonl"))
+    assert log[6] < 0.95 * log[1]
 
     names = {path.name for path in folder.iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "base.json", "tokenizer.json", "README.md"} <= names
@@ -251,3 +256,23 @@ def test_interrupted_run_saves_where_it_stands(settings: Callable[..., SFTSettin
     step = int(checkpoint.name.removeprefix("checkpoint-"))
     assert step == max(row.step for row in read_log(given.out / "log.jsonl"))
     assert 3 <= step < 400
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_what_one_does_with_batches_twice_as_large(
+    settings: Callable[..., SFTSettings], tmp_path: Path
+) -> None:
+    alone = settings(batch_size=8, out=tmp_path / "alone")
+    shared = settings(batch_size=4, out=tmp_path / "shared")
+    train_sft(alone)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program),
+         shared.model_dump_json()],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+
+    expected, found = (read_log(given.out / "log.jsonl") for given in (alone, shared))
+    assert losses(found) == pytest.approx(losses(expected), rel=1e-3)
+    assert [row.tokens for row in found] == [row.tokens for row in expected]

@@ -23,7 +23,7 @@ def test_pick_writes_the_call_and_draws_nothing(run: Run, backend: PaperBackend)
     assert [lora["id"] for lora in document["call"]["loras"]] == [WATERCOLOR]
     assert parse_infotext(document["infotext"]).seed == 3
     assert document["model"]["why"]
-    people = run("pick", "a fox, watercolor")
+    people = run("pick", "a fox, watercolor", "--planner", "retrieval")
     assert people.code == 0
     assert "Paper Watercolor 0.9" in people.stdout
     assert "Steps: 4, Sampler: DPM++ 2M" in people.stdout

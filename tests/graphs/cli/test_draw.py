@@ -29,13 +29,13 @@ def test_json_is_one_document_and_nothing_else(run: Run) -> None:
     assert document["error"] is None
     assert document["best"]["model"] == ANIMALS
     assert [lora["id"] for lora in document["best"]["call"]["loras"]] == [PIXEL]
-    assert document["best"]["call"]["prompt"].startswith("a fox")
+    assert "fox" in document["best"]["call"]["prompt"]
     assert Path(document["best"]["reference"]["path"]).is_file()
 
 
 def test_people_get_a_table_and_the_path_on_the_last_line(run: Run, backend: PaperBackend) -> None:
     backend.levels = (0.2, 0.4, 0.3)
-    result = run("draw", "a fox, pixel art")
+    result = run("draw", "a fox, pixel art", "--planner", "retrieval")
     assert result.code == 0
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["model", "LoRAs", "parameters", "reward", "verdict", "file"]
@@ -214,7 +214,7 @@ def test_rejecting_everything_draws_nothing(run: Run, backend: PaperBackend, mon
 def test_editing_the_call(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITOR", 'sed -i \'s/"steps": 4/"steps": 11/\'')
     monkeypatch.setattr("sys.stdin", open(_answers("e\n")))  # noqa: SIM115
-    result = run("draw", "a fox", "--approve", "--json")
+    result = run("draw", "a fox", "--approve", "--planner", "retrieval", "--json")
     assert result.document["best"]["call"]["steps"] == 11
 
 

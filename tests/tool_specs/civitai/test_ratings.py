@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tool_specs.civitai.ratings import content_rating, is_safe_image
+from tool_specs.civitai.ratings import content_rating, is_safe_image, text_rating
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,11 @@ def test_models(record: dict[str, object], version: dict[str, object], texts: li
 )
 def test_images(image: dict[str, object], prompt: str, safe: bool) -> None:
     assert is_safe_image(image, prompt) is safe
+
+
+@pytest.mark.parametrize(
+    ("text", "rating"),
+    [("", "safe"), ("a castle", "safe"), ("a bikini_top", "mature"), ("a nude_knight in lingerie", "explicit")],
+)
+def test_texts(text: str, rating: str) -> None:
+    assert text_rating(text) == rating

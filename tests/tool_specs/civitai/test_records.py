@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections import Counter
+from datetime import date
 from typing import Any
 
 import pytest
@@ -94,6 +95,21 @@ def test_a_tidy_record() -> None:
     assert spec.license.may_sell_images
     assert [example.prompt for example in spec.examples] == ["a cat"]
     assert (spec.recommended.sampler, spec.recommended.steps.median, spec.recommended.n) == ("Euler a", 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("dates", "day"),
+    [
+        ({"publishedAt": "2023-03-01T23:30:00-02:00", "createdAt": "2023-02-01T00:00:00Z"}, date(2023, 3, 2)),
+        ({"publishedAt": None, "createdAt": "2023-02-01T10:00:00.123Z"}, date(2023, 2, 1)),
+        ({"publishedAt": "2023-02-01"}, date(2023, 2, 1)),
+        ({"publishedAt": "soon", "createdAt": 1675209600}, None),
+        ({"publishedAt": "0001-01-01T00:00:00Z"}, None),
+        ({}, None),
+    ],
+)
+def test_when_it_was_published(dates: dict[str, object], day: date | None) -> None:
+    assert only(specs_of(with_version(**dates))).published == day
 
 
 def test_its_file() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def test_a_row_becomes_a_spec() -> None:
         ({"files": []}, "files", ()),
         ({"nsfw": True}, "content_rating", "explicit"),
         ({"base_model": None}, "family", "other"),
+        ({"published_at": "2023-05-06T07:08:09.000Z"}, "published", date(2023, 5, 6)),
         ({"license": None, "tags": None, "trained_words": None, "description": None}, "tags", ()),
     ],
 )

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
+from diffagent_tools.chat_models.local import LocalChatDiffAgent
+from finetune.dabench.drawing import Studio, seed_of
+from finetune.dabench.pairs import Pair, write_pairs
+from finetune.pocket.planner.dataset import pocket_pairs
+from finetune.pocket.planner.worlds import pocket_world
+from finetune.sfta.rankings import read_rankings
+from finetune.sfta.rollout_run import run_rollouts
+from finetune.sfta.rollouts import Rollout, RolloutMaker, RolloutSettings, make_rollouts, shard_of
+from tests.graphs.paper_world import BrightnessReward, WordEmbedder
+from tool_specs.calls import Call
+from tool_specs.exceptions import BackendError, ConfigError
+from tool_specs.search.shortlist import Shortlister
+
+
+class GreyBackend:
+    """Draws noise that is the brighter the more steps a call has; what has a cfg scale above 15 fails."""
+
+    def __init__(self) -> None:
+        self.drawn: list[Call] = []
+
+    def draw(
+        self,
+        call: Call,
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Drawing:
+        """Draw; see `Backend.draw`."""
+        self.drawn.append(call)
+        if call.cfg_scale > 15:
+            msg = "out of memory"
+            raise BackendError(msg)
+        noise = np.random.default_rng(call.seed).normal(0, 6, (call.height, call.width, 3))
+        pixels = np.clip(2.5 * call.steps + noise - noise.mean(), 0, 255).astype(np.uint8)
+        return Drawing(Image.fromarray(pixels), call, 0.01)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    return pocket_pairs(pocket_world(), {"train": 10})
+
+
+@pytest.fixture(scope="module")
+def untaught(tiny_planner: Path) -> LocalChatDiffAgent:
+    return LocalChatDiffAgent(folder=tiny_planner, device="cpu")
+
+
+@pytest.fixture
+def settings(tiny_planner: Path, tmp_path: Path) -> RolloutSettings:
+    return RolloutSettings(model=tiny_planner, data=tmp_path / "data", out=tmp_path / "rows", sampled=2, perturbed=1)
+
+
+@pytest.fixture
+def backend() -> GreyBackend:
+    backend = GreyBackend()
+    assert isinstance(backend, Backend)
+    return backend
+
+
+@pytest.fixture
+def maker(
+    untaught: LocalChatDiffAgent, backend: GreyBackend, settings: RolloutSettings, tmp_path: Path
+) -> RolloutMaker:
+    studio = Studio(backend, BrightnessReward(), tmp_path / "judged")
+    shortlister = Shortlister(pocket_world().catalog, WordEmbedder())
+    return RolloutMaker(untaught, untaught.decoder.tokenizer, shortlister, studio, settings)
+
+
+def called(response: str) -> dict[str, float]:
+    return json.loads(response.split("\n")[1])["arguments"]
+
+
+def test_candidates_are_worth_what_their_pictures_are(
+    maker: RolloutMaker, backend: GreyBackend, pairs: list[Pair]
+) -> None:
+    for pair in pairs:
+        if pair.call is None:
+            continue
+        backend.drawn.clear()
+        row = maker.rollout(pair)
+        assert (row.id, row.sources[0], row.sources[-1]) == (pair.id, "gold", "refusal")
+        assert len(row.responses) == len(row.rewards) == len(row.sources)
+        assert row.rewards[-1] == 0.0
+        for response, reward in zip(row.responses[:-1], row.rewards, strict=False):
+            arguments = called(response)
+            expected = 0.0 if arguments["cfg_scale"] > 15 else min(1.0, 2.5 * arguments["steps"] / 255)
+            assert reward == pytest.approx(expected, abs=0.02)
+        assert {call.seed for call in backend.drawn} == {seed_of(pair.id)}
+        assert len(backend.drawn) == len(row.responses) - 1
+
+
+def test_calls_for_what_nothing_draws_are_worth_nothing_undrawn(
+    maker: RolloutMaker, backend: GreyBackend, pairs: list[Pair]
+) -> None:
+    rows = [maker.rollout(pair) for pair in pairs if pair.call is None]
+    assert rows
+    for row in rows:
+        assert row.rewards == [0.0] * (len(row.rewards) - 1) + [1.0]
+        assert "gold" not in row.sources
+    assert max(len(row.rewards) for row in rows) > 1
+    assert backend.drawn == []
+
+
+def test_rows_are_in_the_words_of_the_template(
+    maker: RolloutMaker, untaught: LocalChatDiffAgent, pairs: list[Pair], settings: RolloutSettings
+) -> None:
+    (row,) = make_rollouts(pairs[:1], maker, settings)
+    assert row.prompt.startswith("<|tools|>\ncivitai_9")
+    assert row.prompt.endswith(f"<|user|>{pairs[0].instruction}<|assistant|>")
+    assert all(response.endswith("<|end|>") and response.count("<|end|>") == 1 for response in row.responses)
+    (ranking,) = read_rankings(settings.rows, untaught.decoder.tokenizer, 4096)
+    assert ranking.rewards == sorted(row.rewards, reverse=True)
+
+
+def test_it_goes_on_behind_the_last_whole_line(
+    maker: RolloutMaker, backend: GreyBackend, pairs: list[Pair], settings: RolloutSettings
+) -> None:
+    whole = make_rollouts(pairs[:4], maker, settings)
+    text = settings.rows.read_bytes()
+    assert text.count(b"\n") == 4
+    settings.rows.write_bytes(text[: text.rstrip(b"\n").rfind(b"\n") + 40])
+    backend.drawn.clear()
+    seen: list[None] = []
+    assert make_rollouts(pairs[:4], maker, settings, on_pair=lambda: seen.append(None)) == whole
+    assert settings.rows.read_bytes() == text
+    assert len(seen) == 4
+    assert backend.drawn == []
+    assert make_rollouts(pairs[:5], maker, settings)[:4] == whole
+    settings.rows.write_bytes(b"{}\n" + text)
+    with pytest.raises(ConfigError, match=r"line 1 of .*rollouts-0-of-1\.jsonl is no rollout"):
+        make_rollouts(pairs[:4], maker, settings)
+
+
+@pytest.mark.parametrize(("shards", "limit"), [(1, None), (3, None), (3, 7), (20, None)])
+def test_shards_share_the_pairs(pairs: list[Pair], settings: RolloutSettings, shards: int, limit: int | None) -> None:
+    parts = [settings.model_copy(update={"shards": shards, "shard": n, "limit": limit}) for n in range(shards)]
+    taken = [pair.id for part in parts for pair in shard_of(pairs, part)]
+    assert sorted(taken) == sorted(pair.id for pair in pairs[:limit])
+    assert len({part.rows for part in parts}) == shards
+
+
+def test_a_shard_that_is_not_there_is_named(settings: RolloutSettings) -> None:
+    with pytest.raises(ConfigError, match="shard 2 is none of 2; give a shard from 0 to 1"):
+        run_rollouts(settings.model_copy(update={"shard": 2, "shards": 2}))
+
+
+@pytest.mark.slow
+def test_real_pictures_are_drawn_and_judged(pairs: list[Pair], settings: RolloutSettings, tmp_path: Path) -> None:
+    chosen = [next(pair for pair in pairs if (pair.call is None) is nothing) for nothing in (True, False)]
+    write_pairs(settings.data, chosen, card="Two pairs.")
+    settings = settings.model_copy(update={"sampled": 1, "perturbed": 0, "pictures": tmp_path / "pictures"})
+    rows = run_rollouts(settings)
+    assert [row.id for row in rows] == [pair.id for pair in chosen]
+    assert rows[0].rewards[-1] == 1.0
+    assert 0 < rows[1].rewards[0] < 1
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(rows[1].responses) - 1
+    assert [Rollout.model_validate_json(line) for line in settings.rows.read_text().splitlines()] == rows
