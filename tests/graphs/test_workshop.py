@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from diffagent_tools.chat_models.diffagent import ChatDiffAgent
+from diffagent_tools.chat_models.local import LocalChatDiffAgent
+from diffagent_tools.chat_models.retrieval import RetrievalChatModel
+from graphs.workshop import Workshop
+
+
+def test_who_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIFFAGENT_BASE_URL", raising=False)
+    assert isinstance(Workshop().planner, RetrievalChatModel)
+    assert isinstance(Workshop("pocket").planner, LocalChatDiffAgent)
+
+    monkeypatch.setenv("DIFFAGENT_BASE_URL", "http://127.0.0.1:9/v1")
+    served = Workshop().planner
+    assert isinstance(served, ChatDiffAgent)
+    assert served.openai_api_base == "http://127.0.0.1:9/v1"
+    assert isinstance(Workshop("retrieval").planner, RetrievalChatModel)
