@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 READY := $(VENV)/.ready
 VLLM_VENV := .venv-vllm
 VLLM_READY := $(VLLM_VENV)/.ready
-MODEL ?= tool_specs/pocket/planner
+MODEL ?= pocket-planner/planner
 VLLM_FLAGS ?=
 DEMO ?= demo
 # Small networks run on one thread: two busy threads on shared cores wait for one another.

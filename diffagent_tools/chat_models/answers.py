@@ -1,4 +1,4 @@
-"""The tool calls in a chat server's answer: those that are whole, and those that cannot be trusted.
+"""What a chat server answered: calls that are whole, calls that cannot be trusted, and what the model thought.
 
 A call that stops half-way must not be drawn. LangChain's stream parser completes the JSON of such a call, so that it
 looks whole with text missing; vLLM's parser gives it back as plain text, which looks as if nothing was called.
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
-from langchain_core.messages import AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from tool_specs.exceptions import CallError
 
 CUT = "length"
 """The finish reason of an answer that ran into a length limit."""
+_REASONING = ("reasoning", "reasoning_content")
+"""Where vLLM puts what a model thought, newest name first."""
 _TAG = "<tool_call>"
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]{1,64})"')
 _CUT_OFF = "the answer ran into the length limit before the call was whole; allow more tokens or ask for less"
@@ -28,41 +30,48 @@ _NO_OBJECT = "the arguments are not a JSON object"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server said.
+class Calls:
+    """The tool calls of an answer.
 
     Attributes:
-        text: In words.
-        calls: Tool calls that are whole.
-        broken: Those that are not, each with what is wrong.
+        whole: Those that can be made.
+        broken: Those that cannot, each with what is wrong.
     """
 
-    text: str
-    calls: list[ToolCall]
+    whole: list[ToolCall]
     broken: list[InvalidToolCall]
 
 
-def read_answer(text: str, calls: Sequence[Mapping[str, Any]], *, finish_reason: str | None) -> Answer:
+def read_calls(calls: Iterable[Mapping[str, Any]], *, finish_reason: str | None) -> Calls:
     """Tell whole calls from broken ones.
 
     Args:
-        text: Content of the message.
-        calls: Its tool calls in OpenAI's form.
+        calls: In OpenAI's form.
         finish_reason: Why the answer ended; none of the calls of a `CUT` one is trusted.
     """
-    if not calls and _TAG in text:
-        text, _, rest = text.partition(_TAG)
-        name = _NAME.search(rest)
-        given = {"function": {"name": name[1] if name else None, "arguments": rest.strip()}}
-        return Answer(text.rstrip(), [], [_broken(given, _CUT_OFF if finish_reason == CUT else _NO_OBJECT)])
     whole, broken = [], []
     for call in calls:
         arguments = _arguments(call["function"].get("arguments"))
         if arguments is None or finish_reason == CUT:
-            broken.append(_broken(call, _CUT_OFF if finish_reason == CUT else _NO_OBJECT))
+            broken.append(_broken(call, finish_reason))
         else:
             whole.append(tool_call(name=call["function"]["name"], args=arguments, id=call.get("id") or _new_id()))
-    return Answer(text, whole, broken)
+    return Calls(whole, broken)
+
+
+def half_call(text: str, *, finish_reason: str | None) -> tuple[str, InvalidToolCall] | None:
+    """A call that the server took for words, because it is not whole: the words before it, and the call.
+
+    Args:
+        text: Of an answer without tool calls, though there were tools.
+        finish_reason: Why the answer ended.
+    """
+    words, tag, rest = text.partition(_TAG)
+    if not tag:
+        return None
+    name = _NAME.search(rest)
+    given = {"function": {"name": name[1] if name else None, "arguments": rest.strip()}}
+    return words.rstrip(), _broken(given, finish_reason)
 
 
 @dataclass(slots=True)
@@ -77,10 +86,10 @@ class StreamedCalls:
         """Take in one chunk of the stream."""
         info = chunk.generation_info or {}
         self.finish_reason = info.get("finish_reason") or self.finish_reason
-        for part in cast("AIMessageChunk", chunk.message).tool_call_chunks:
-            index = part.get("index")
-            self.names[index] = self.names.get(index, "") + (part["name"] or "")
-            self.arguments[index] = self.arguments.get(index, "") + (part["args"] or "")
+        for piece in cast("AIMessageChunk", chunk.message).tool_call_chunks:
+            index = piece.get("index")
+            self.names[index] = self.names.get(index, "") + (piece["name"] or "")
+            self.arguments[index] = self.arguments.get(index, "") + (piece["args"] or "")
 
     def check(self) -> None:
         """Refuse calls that are not whole.
@@ -88,9 +97,9 @@ class StreamedCalls:
         Raises:
             CallError: One is not: what was streamed of it must be thrown away.
         """
-        answer = read_answer("", list(self._calls()), finish_reason=self.finish_reason)
-        if answer.broken:
-            broken = answer.broken[0]
+        broken_calls = read_calls(self._calls(), finish_reason=self.finish_reason).broken
+        if broken_calls:
+            broken = broken_calls[0]
             msg = f"the streamed call of {broken['name']!r} is refused: {broken['error']}"
             raise CallError(msg)
 
@@ -99,6 +108,53 @@ class StreamedCalls:
             {"function": {"name": name, "arguments": self.arguments[index]}, "id": None}
             for index, name in self.names.items()
         )
+
+
+def part(given: object, name: str) -> Any:
+    """A field of an answer, which is a dict or a model of the `openai` client."""
+    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+
+
+def taken_calls(message: Any) -> list[dict[str, Any]]:
+    """The tool calls of a message, taken out of it so that the base class reads none: it fails on odd arguments."""
+    calls = part(message, "tool_calls") or []
+    if isinstance(message, dict):
+        message["tool_calls"] = None
+    else:
+        message.tool_calls = None
+    return [call if isinstance(call, dict) else call.model_dump() for call in calls]
+
+
+def without_half_calls(result: ChatResult) -> ChatResult:
+    """The same result, where a call that is no words does not stand among them."""
+    for generation in result.generations:
+        message = cast("AIMessage", generation.message)
+        half = half_call(message.text, finish_reason=(generation.generation_info or {}).get("finish_reason"))
+        if half and not message.tool_calls:
+            message.content, broken = half
+            message.invalid_tool_calls.append(broken)
+    return result
+
+
+def keep_reasoning(message: AIMessage, given: object) -> None:
+    """Put what the model thought where LangChain looks for it."""
+    thought = next((text for name in _REASONING if (text := part(given, name))), None)
+    if thought:
+        message.additional_kwargs["reasoning_content"] = thought
+
+
+def as_chunk(message: AIMessage) -> AIMessageChunk:
+    """A whole answer as the only piece of a stream: LangChain's parsers find no calls in anything but a chunk.
+
+    When chunks are added, LangChain reads their calls again and completes what is half: the text of a broken call is
+    quoted there, since a string is never taken for arguments.
+    """
+    if isinstance(message, AIMessageChunk):
+        return message
+    chunk = AIMessageChunk(**message.model_dump(exclude={"type"}), chunk_position="last")
+    for piece in chunk.tool_call_chunks[len(message.tool_calls) :]:
+        piece["args"] = json.dumps(piece["args"])
+    return chunk
 
 
 def _arguments(text: str | None) -> dict[str, Any] | None:
@@ -110,10 +166,13 @@ def _arguments(text: str | None) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _broken(call: Mapping[str, Any], error: str) -> InvalidToolCall:
+def _broken(call: Mapping[str, Any], finish_reason: str | None) -> InvalidToolCall:
     function = call["function"]
     return invalid_tool_call(
-        name=function["name"], args=function.get("arguments"), id=call.get("id") or _new_id(), error=error
+        name=function["name"],
+        args=function.get("arguments"),
+        id=call.get("id") or _new_id(),
+        error=_CUT_OFF if finish_reason == CUT else _NO_OBJECT,
     )
 
 

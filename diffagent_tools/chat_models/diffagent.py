@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -11,12 +11,20 @@ from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, SecretStr, field_validator
 
-from diffagent_tools.chat_models.answers import StreamedCalls, read_answer
+from diffagent_tools.chat_models.answers import (
+    StreamedCalls,
+    as_chunk,
+    keep_reasoning,
+    part,
+    read_calls,
+    taken_calls,
+    without_half_calls,
+)
 from diffagent_tools.serving.endpoint import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -43,8 +51,6 @@ if TYPE_CHECKING:
 NO_KEY = "none"
 """What is sent to a server that asks for no key; the `openai` client refuses to send nothing."""
 PROVIDER = "diffagent"
-_REASONING = ("reasoning", "reasoning_content")
-"""Where vLLM puts what a model thought, newest name first."""
 
 
 class ChatDiffAgent(BaseChatOpenAI):
@@ -54,7 +60,7 @@ class ChatDiffAgent(BaseChatOpenAI):
     schema; a call that is cut off is never taken for a whole one; what the model thought is kept. Answers with tools
     bound are not streamed (`disable_streaming="tool_calling"`), since half a call is worth nothing.
 
-    Setup: `make vllm` serves the shipped planner. `DIFFAGENT_BASE_URL` names another server, `DIFFAGENT_API_KEY` its
+    Setup: `make vllm` serves the pocket planner. `DIFFAGENT_BASE_URL` names another server, `DIFFAGENT_API_KEY` its
     key.
 
     ```python
@@ -91,7 +97,7 @@ class ChatDiffAgent(BaseChatOpenAI):
         """The planner in this process, behind the same interface, for where there is no server.
 
         Args:
-            folder: Of the model. Default: the shipped pocket planner.
+            folder: Of the model. Default: where the pocket planner belongs.
             settings: Fields of `LocalChatDiffAgent`.
         """
         from diffagent_tools.chat_models.local import LocalChatDiffAgent
@@ -162,17 +168,41 @@ class ChatDiffAgent(BaseChatOpenAI):
         """Answers in a form, as for `ChatOpenAI`: the server's structured decoding allows nothing else."""
         return super().with_structured_output(schema, method=method, **kwargs)
 
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Stream an answer; one with tools comes in one piece."""
+        yield from map(as_chunk, super().stream(input, config, stop=stop, **kwargs))
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """The same, async."""
+        async for piece in super().astream(input, config, stop=stop, **kwargs):
+            yield as_chunk(piece)
+
     def _create_chat_result(
         self, response: dict[str, Any] | openai.BaseModel, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        choices = _part(response, "choices") or []
-        calls = [_taken_calls(_part(choice, "message")) for choice in choices]
+        choices = part(response, "choices") or []
+        calls = [taken_calls(part(choice, "message")) for choice in choices]
         result = super()._create_chat_result(response, generation_info)
         for generation, choice, given in zip(result.generations, choices, calls, strict=True):
             message = cast("AIMessage", generation.message)
-            answer = read_answer(str(message.content), given, finish_reason=_part(choice, "finish_reason"))
-            message.content, message.tool_calls, message.invalid_tool_calls = answer.text, answer.calls, answer.broken
-            _keep_reasoning(message, _part(choice, "message"))
+            read = read_calls(given, finish_reason=part(choice, "finish_reason"))
+            message.tool_calls, message.invalid_tool_calls = read.whole, read.broken
+            keep_reasoning(message, part(choice, "message"))
+            message.response_metadata["model_provider"] = PROVIDER
         if result.llm_output:
             result.llm_output["model_provider"] = PROVIDER
         return result
@@ -183,7 +213,8 @@ class ChatDiffAgent(BaseChatOpenAI):
         made = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         choices = chunk.get("choices") or chunk.get("chunk", {}).get("choices")
         if made is not None and choices and isinstance(made.message, AIMessageChunk):
-            _keep_reasoning(made.message, choices[0]["delta"])
+            keep_reasoning(made.message, choices[0]["delta"])
+            made.message.response_metadata["model_provider"] = PROVIDER
         return made
 
     def _generate(
@@ -194,7 +225,8 @@ class ChatDiffAgent(BaseChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         with self._reaching():
-            return super()._generate(messages, stop, run_manager, **kwargs)
+            result = super()._generate(messages, stop, run_manager, **kwargs)
+        return without_half_calls(result) if kwargs.get("tools") else result
 
     async def _agenerate(
         self,
@@ -204,7 +236,8 @@ class ChatDiffAgent(BaseChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         with self._reaching():
-            return await super()._agenerate(messages, stop, run_manager, **kwargs)
+            result = await super()._agenerate(messages, stop, run_manager, **kwargs)
+        return without_half_calls(result) if kwargs.get("tools") else result
 
     def _stream(
         self,
@@ -258,26 +291,3 @@ def _pinned(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict
     if "function" not in described:
         return described
     return {**described, "function": {"strict": True, **described["function"]}}
-
-
-def _part(given: object, name: str) -> Any:
-    """A field of an answer, which is a dict or a model of the `openai` client."""
-    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
-
-
-def _taken_calls(message: Any) -> list[dict[str, Any]]:
-    """The tool calls of a message, taken out of it so that the base class reads none: it fails on odd arguments."""
-    calls = _part(message, "tool_calls") or []
-    if isinstance(message, dict):
-        message["tool_calls"] = None
-    else:
-        message.tool_calls = None
-    return [call if isinstance(call, dict) else call.model_dump() for call in calls]
-
-
-def _keep_reasoning(message: AIMessage, given: object) -> None:
-    """Put what the model thought where LangChain looks for it, and say whose message this is."""
-    message.response_metadata["model_provider"] = PROVIDER
-    thought = next((text for name in _REASONING if (text := _part(given, name))), None)
-    if thought:
-        message.additional_kwargs["reasoning_content"] = thought

@@ -59,5 +59,5 @@ def pocket_reward() -> Path:
 
 
 def pocket_planner() -> Path:
-    """The folder of the pocket planner, a transformers causal language model with its tokenizer and chat template."""
+    """Where the pocket planner belongs: a transformers causal language model with its tokenizer and chat template."""
     return POCKET_DIR / "planner"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,8 @@ class Choice:
 
     @property
     def ratio(self) -> float:
-        """New over trained."""
-        return self.new.mean / self.trained.mean
+        """New over trained; NaN where those that were trained are never chosen."""
+        return self.new.mean / self.trained.mean if self.trained.mean else math.nan
 
 
 def world_with_newcomers() -> World:
@@ -61,13 +62,18 @@ def world_with_newcomers() -> World:
 
 
 def newcomer_pairs(world: World, count: int, seed: int = 30) -> list[Pair]:
-    """Requests in unseen wordings: the splits `new_checkpoint`, `new_lora` and `trained`, `count` each."""
+    """Requests in unseen wordings, `count` in each split: for trained and new checkpoints, and likewise LoRAs."""
     rng = np.random.default_rng(seed)
     writer = RequestWriter(rng, unseen=True)
     pocket = pocket_world()
     old, styles = pocket.subjects, pocket.styles
     new = [subject for subject in world.subjects if subject not in pocket.drawn_by]
-    kinds = {"trained": (old, styles, _any), "new_checkpoint": (new, styles, _any), "new_lora": (old, STYLES, _styled)}
+    kinds = {
+        "trained_checkpoint": (old, styles, _any),
+        "new_checkpoint": (new, styles, _any),
+        "trained_lora": (old, styles, _styled),
+        "new_lora": (old, STYLES, _styled),
+    }
     pairs = []
     for split, (subjects, named, keep) in kinds.items():
         for number in range(count):
@@ -97,17 +103,11 @@ def choices(folder: Path, planner_folders: Sequence[tuple[str, Path]], count: in
     pairs = newcomer_pairs(world, count)
     planners = [Planner(name, LocalChatDiffAgent(folder=path), version=str(path)) for name, path in planner_folders]
     results = evaluate(pairs, planners, Shortlister(world.catalog, MiniLMEmbedder()), folder)
-    by_split = {summary.split: summary for summary in summarise(pairs, results)}
-    styled = summarise([pair for pair in pairs if pair.split == "trained" and pair.wording == "styled"], results)
+    by_split = {summary.split: summary.intervals for summary in summarise(pairs, results)}
     return {
         name: {
-            "checkpoint": Choice(
-                by_split["trained"].intervals[name]["checkpoint"],
-                by_split["new_checkpoint"].intervals[name]["checkpoint"],
-            ),
-            "lora": Choice(
-                styled[0].intervals[name]["loras_exact"], by_split["new_lora"].intervals[name]["loras_exact"]
-            ),
+            kind: Choice(by_split[f"trained_{kind}"][name][measure], by_split[f"new_{kind}"][name][measure])
+            for kind, measure in (("checkpoint", "checkpoint"), ("lora", "loras_exact"))
         }
         for name, _ in planner_folders
     }

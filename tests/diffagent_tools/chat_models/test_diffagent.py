@@ -113,6 +113,14 @@ async def test_a_call_that_is_not_whole_is_no_call(planner: ChatDiffAgent, serve
         assert said.content == ""
 
 
+def test_without_tools_a_tag_is_a_word_like_any_other(planner: ChatDiffAgent, server: ChatServer) -> None:
+    server.reply = answer("Qwen3 writes <tool_call> before a call.")
+    said = planner.invoke("how does Qwen3 call tools?")
+
+    assert said.text == "Qwen3 writes <tool_call> before a call."
+    assert said.invalid_tool_calls == []
+
+
 async def test_answers_with_tools_are_not_streamed(planner: ChatDiffAgent, server: ChatServer) -> None:
     server.reply = answer(calls=[call('{"prompt": "a fox"}')], finish="tool_calls")
     pieces: list[Any] = list(planner.bind_tools([draw_fox]).stream("a fox"))
@@ -120,6 +128,32 @@ async def test_answers_with_tools_are_not_streamed(planner: ChatDiffAgent, serve
     for said in (pieces, await streamed_async(planner)):
         assert [one.tool_calls[0]["args"] for one in said] == [{"prompt": "a fox"}]
     assert not any(asked.get("stream") for asked in server.asked)
+
+
+async def test_half_a_call_in_one_piece_stays_broken_when_pieces_are_added(
+    planner: ChatDiffAgent, server: ChatServer
+) -> None:
+    server.reply = answer(calls=[call(HALF)], finish="length")
+    for (piece,) in (list(planner.bind_tools([draw_fox]).stream("a fox")), await streamed_async(planner)):
+        added = AIMessageChunk("") + piece
+        assert isinstance(added, AIMessageChunk)
+        assert piece.tool_calls == added.tool_calls == []
+        assert "length limit" in piece.invalid_tool_calls[0]["error"]
+        assert [broken["name"] for broken in added.invalid_tool_calls] == ["draw_fox"]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+async def test_a_form_can_be_streamed(server: ChatServer, planner: ChatDiffAgent, method: Any) -> None:
+    class Choice(BaseModel):
+        checkpoint: str
+
+    text = '{"checkpoint": "civitai:1@2"}'
+    whole = answer(calls=[call(text, "Choice")], finish="tool_calls")
+    server.reply = whole if method == "function_calling" else streamed({"role": "assistant", "content": text})
+    form = planner.with_structured_output(Choice, method=method)
+
+    for pieces in (list(form.stream("a fox")), [piece async for piece in form.astream("a fox")]):
+        assert pieces[-1] == Choice(checkpoint="civitai:1@2")
 
 
 async def test_a_stream_of_a_whole_call_passes(server: ChatServer) -> None:

@@ -236,10 +236,9 @@ def test_no_text_becomes_a_control_token(decoder: Decoder, parts: list[str]) -> 
     text = "".join(parts)
     call = {"name": "draw", "arguments": json.dumps({"prompt": text})}
     messages = [
-        {"role": "user", "content": text},
+        {"role": "user", "content": [{"type": "text", "text": text}]},
         {"role": "assistant", "content": text, "tool_calls": [{"type": "function", "id": "1", "function": call}]},
         {"role": "tool", "content": text, "tool_call_id": "1"},
-        {"role": "user", "content": [{"type": "text", "text": text}]},
     ]
     about = {"name": "draw", "description": text, "parameters": {"type": "object", "properties": {}}}
     prompt = decoder.render(messages, [{"type": "function", "function": about}])
@@ -247,8 +246,7 @@ def test_no_text_becomes_a_control_token(decoder: Decoder, parts: list[str]) -> 
     added = decoder.tokenizer.get_added_vocab()
     control = [token for token in decoder.tokenizer.convert_ids_to_tokens(tokens) if token in added]
     assert control == [
-        "<|tools|>", "<|user|>", "<|assistant|>", "<tool_call>", "</tool_call>", "<|end|>", "<|tool|>", "<|user|>",
-        "<|assistant|>",
+        "<|tools|>", "<|user|>", "<|assistant|>", "<tool_call>", "</tool_call>", "<|end|>", "<|tool|>", "<|assistant|>",
     ]  # fmt: skip
 
 

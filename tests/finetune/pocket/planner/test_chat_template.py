@@ -19,6 +19,7 @@ from finetune.pocket.planner.worlds import made_up_world
 from finetune.sfta.samples import calling, declining, rendered, sample_of
 from tests.planner_models import shortlist_of
 from tests.tool_specs.conftest import SpecMaker, make_spec
+from tool_specs.pocket import pocket_planner
 from tool_specs.search.shortlist import Hit, Shortlist
 
 __all__ = ["make_spec"]
@@ -131,3 +132,17 @@ def test_an_answer_continues_its_prompt(seed: int) -> None:
 def test_any_request_is_told_as_it_is(text: str) -> None:
     messages = told([HumanMessage(text), AIMessage(text)])
     assert sandboxed().render(messages=messages, tools=[]) == f"<|user|>{text}<|assistant|>{text}<|end|>"
+
+
+def test_of_several_requests_the_last_counts() -> None:
+    messages = told(
+        [HumanMessage("a cat"), calling("x", {}), ToolMessage("no", tool_call_id="call_0"), HumanMessage("a dog")]
+    )
+    assert sandboxed().render(messages=messages, add_generation_prompt=True) == "<|user|>a dog<|assistant|>"
+
+
+@pytest.mark.skipif(not pocket_planner().is_dir(), reason="no planner is installed: it is trained by `reproduce`")
+def test_the_planner_that_ships_has_this_template() -> None:
+    assert (pocket_planner() / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE.read_text(
+        encoding="utf-8"
+    )
