@@ -159,9 +159,8 @@ class TestForms:
         assert [call["name"] for call in said.tool_calls] == ["Taste"]
         assert Taste(**said.tool_calls[0]["args"])
 
-    async def test_a_form_in_pieces(self) -> None:
-        model = ChatDiffAgent(max_tokens=128).with_structured_output(Taste)
-        pieces = [piece async for piece in model.astream("a cat, 8-bit")]
+    def test_a_form_in_pieces(self) -> None:
+        pieces = list(ChatDiffAgent(max_tokens=128).with_structured_output(Taste).stream("a cat, 8-bit"))
 
         assert isinstance(pieces[-1], Taste)
 
