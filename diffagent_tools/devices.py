@@ -76,6 +76,20 @@ def fitting_threads(parameters: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def without_model_bars() -> Iterator[None]:
+    """Keep the bars with which transformers loads and saves models off the screen; warnings are still shown."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 _quiet = ExitStack()
 _quiet_users = 0
 _quiet_lock = threading.Lock()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from diffagent_tools.devices import require
+from diffagent_tools.devices import require, without_model_bars
 from tool_specs.exceptions import ConfigError
 from tool_specs.home import home_folder
 
@@ -110,16 +110,10 @@ class MiniLMEmbedder:
         folder = model_folder()
         require("torch", "transformers")
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging as transformers_logging
 
-        shown = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.disable_progress_bar()
-        try:
+        with without_model_bars():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModel.from_pretrained(folder, local_files_only=True)
-        finally:
-            if shown:
-                transformers_logging.enable_progress_bar()
         return tokenizer, model.to(self._device).eval()
 
     def _compute(self, texts: Sequence[str]) -> NDArray[np.float32]:

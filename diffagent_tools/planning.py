@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
+from diffagent_tools.chat_models.calling import new_call_id
 from diffagent_tools.tools.generation import offered
 from tool_specs.calls import Call, to_call
 from tool_specs.exceptions import CallError
@@ -26,6 +26,9 @@ GUIDE = (
 
 REFUSAL = "None of the models on offer can draw this."
 """What a trained planner says when nothing fits; any other words without a call mean the same."""
+
+SHORTLIST_SIZE = 8
+"""Models, and networks, offered at a time: constrained decoding and small planners both suffer from many tools."""
 
 _REASONS = ("finish_reason", "stop_reason", "done_reason")
 """Where chat models of OpenAI's, Anthropic's and Ollama's kind say why an answer ended."""
@@ -94,7 +97,7 @@ def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec]) -> Asked | None:
     else:
         return None
     problem = _broken_off(answer) or _unknown(name, tools)
-    return Asked(call_id or f"call_{uuid4().hex}", name, tools.get(name), given, problem)
+    return Asked(call_id or new_call_id(), name, tools.get(name), given, problem)
 
 
 def read_answer(answer: AIMessage, shortlist: Shortlist) -> Reading:

@@ -11,10 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from diffagent_tools import ArtifactStore, Calibration, CLIPReward, DiffusersBackend, MiniLMEmbedder, UnifiedReward
+from diffagent_tools import ArtifactStore, DiffusersBackend, MiniLMEmbedder, UnifiedReward
 from graphs import create_diffagent
 from tool_specs import Catalog, Shortlister
-from tool_specs.pocket import pocket_reward
 
 REQUESTS = (
     "a fox in pixel art on a blue background",
@@ -37,7 +36,7 @@ def main() -> None:
         catalog=catalog,
         shortlister=Shortlister(catalog, MiniLMEmbedder()),
         backend=DiffusersBackend(catalog),
-        reward=UnifiedReward([CLIPReward()], Calibration.load(pocket_reward() / "calibration.json")),
+        reward=UnifiedReward.pocket(),
         store=ArtifactStore(out),
     )
 

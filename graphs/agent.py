@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from diffagent_tools.planning import SHORTLIST_SIZE
 from graphs.context import DiffAgentContext
 from graphs.faults import RETRIES
 from graphs.nodes.approve import ApproveNode
@@ -37,8 +38,6 @@ DiffAgentGraph = CompiledStateGraph[DiffAgentState, DiffAgentContext, DiffAgentI
 
 DEFAULT_THRESHOLD = 0.5
 """On the scale of `UnifiedReward`: as good as the average picture it was calibrated on."""
-SHORTLIST_SIZE = 8
-"""Models offered to the planner: constrained decoding and small planners both suffer from many tools."""
 
 
 def create_diffagent(

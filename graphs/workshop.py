@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from tool_specs.search.shortlist import Shortlister
     from tool_specs.store.catalog import StoredCatalog
 
-CALIBRATION = "calibration.json"
-"""Inside the folder of the pocket reward: how it scores ordinary pocket pictures."""
-
 PlannerName = Literal["pocket", "retrieval", "server"]
 
 
@@ -124,11 +121,9 @@ class Workshop:
     @cached_property
     def reward(self) -> Reward:
         """What judges."""
-        from diffagent_tools.rewards.clip import CLIPReward
-        from diffagent_tools.rewards.unified import Calibration, UnifiedReward
-        from tool_specs.pocket import pocket_reward
+        from diffagent_tools.rewards.unified import UnifiedReward
 
-        return UnifiedReward([CLIPReward()], Calibration.load(pocket_reward() / CALIBRATION))
+        return UnifiedReward.pocket()
 
     @cached_property
     def store(self) -> ArtifactStore:

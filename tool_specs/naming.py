@@ -60,6 +60,15 @@ def parse_spec_id(text: str) -> tuple[int, int | None]:
     return int(match[1]), int(match[2]) if match[2] else None
 
 
+def model_id_of(spec_id: str) -> int:
+    """The model that a spec is a version of.
+
+    Raises:
+        CatalogError: It is no spec id.
+    """
+    return parse_spec_id(spec_id)[0]
+
+
 def tool_name(model_type: str, model_id: int, version_id: int, model_name: str, *, ambiguous: bool = False) -> str:
     """A readable tool name that is stable and unique per model: `civitai_4384_dreamshaper`.
 

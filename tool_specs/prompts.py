@@ -58,6 +58,11 @@ def without_loras(text: str) -> tuple[str, tuple[tuple[str, float], ...]]:
     return _TAG_OPENING.sub("", text).strip(), uses
 
 
+def positive_prompt(text: str) -> str:
+    """A prompt, cleaned, without network tags, and without a negative prompt behind its label."""
+    return NEGATIVE_LABEL.split(without_loras(clean_prompt(text))[0], maxsplit=1)[0].strip()
+
+
 def _first_number(weights: str) -> float:
     match = re.search(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", weights, re.IGNORECASE)
     number = float(match[0]) if match else 1.0

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from diffagent_tools.chat_models.calling import new_call_id
 from tool_specs.exceptions import CallError
 
 CUT = "length"
@@ -55,7 +55,7 @@ def read_calls(calls: Iterable[Mapping[str, Any]], *, finish_reason: str | None)
         if arguments is None or finish_reason == CUT:
             broken.append(_broken(call, finish_reason))
         else:
-            whole.append(tool_call(name=call["function"]["name"], args=arguments, id=call.get("id") or _new_id()))
+            whole.append(tool_call(name=call["function"]["name"], args=arguments, id=call.get("id") or new_call_id()))
     return Calls(whole, broken)
 
 
@@ -171,10 +171,6 @@ def _broken(call: Mapping[str, Any], finish_reason: str | None) -> InvalidToolCa
     return invalid_tool_call(
         name=function["name"],
         args=function.get("arguments"),
-        id=call.get("id") or _new_id(),
+        id=call.get("id") or new_call_id(),
         error=_CUT_OFF if finish_reason == CUT else _NO_OBJECT,
     )
-
-
-def _new_id() -> str:
-    return f"call_{uuid4().hex}"

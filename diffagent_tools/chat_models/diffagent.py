@@ -25,6 +25,7 @@ from diffagent_tools.chat_models.answers import (
     taken_calls,
     without_half_calls,
 )
+from diffagent_tools.chat_models.tool_choice import PROVIDER
 from diffagent_tools.serving.endpoint import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 NO_KEY = "none"
 """What is sent to a server that asks for no key; the `openai` client refuses to send nothing."""
-PROVIDER = "diffagent"
 
 
 class ChatDiffAgent(BaseChatOpenAI):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import LangSmithParams
@@ -15,14 +14,14 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
+from diffagent_tools.chat_models.calling import calling, new_call_id
 from diffagent_tools.chat_models.decoding import Decoded, Decoder
 from diffagent_tools.chat_models.grammar import answer_grammar
-from diffagent_tools.chat_models.tool_choice import ToolCaller, chosen_tool
+from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.exceptions import RequestError
 from tool_specs.pocket import pocket_planner
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
-_PROVIDER = "diffagent"
 
 
 class LocalChatDiffAgent(ToolCaller):
@@ -69,7 +68,7 @@ class LocalChatDiffAgent(ToolCaller):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = _PROVIDER
+        params["ls_provider"] = PROVIDER
         return params
 
     def _generate(
@@ -107,7 +106,7 @@ class LocalChatDiffAgent(ToolCaller):
         reason = "tool_calls" if message.tool_calls else "stop"
         return {
             "model_name": self.model_name,
-            "model_provider": _PROVIDER,
+            "model_provider": PROVIDER,
             "finish_reason": reason if decoded.finished else "length",
             "certainty": round(decoded.certainty, 4),
         }
@@ -118,14 +117,12 @@ def answer_message(text: str) -> AIMessage:
     if not text.startswith(_OPEN):
         return AIMessage(text)
     body = text.removeprefix(_OPEN).removesuffix(_CLOSE).strip()
-    call_id = f"call_{uuid4().hex}"
     try:
         call = json.loads(body)
-        name, arguments = call["name"], call["arguments"]
+        return calling(call["name"], call["arguments"])
     except (ValueError, KeyError, TypeError) as error:
-        broken = {"name": None, "args": body, "id": call_id, "error": str(error), "type": "invalid_tool_call"}
+        broken = {"name": None, "args": body, "id": new_call_id(), "error": str(error), "type": "invalid_tool_call"}
         return AIMessage("", invalid_tool_calls=[broken])
-    return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id, "type": "tool_call"}])
 
 
 def _named(choice: str | None, tools: Sequence[Mapping[str, Any]]) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -14,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from diffagent_tools.chat_models.attempts import PastAttempt, attempts_in
 from diffagent_tools.chat_models.offers import Offer, offers_in
-from diffagent_tools.chat_models.tool_choice import ToolCaller, chosen_tool
+from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import RequestError
 from tool_specs.search.shortlist import AnyShortlister, Shortlist
@@ -67,14 +66,8 @@ class ToolPicker(ToolCaller):
         offers = offers_in(tools, self.catalog, shortlist)
         message = self.answer(shortlist, offers, attempts, choice)
         message.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-        message.response_metadata = {"model_name": self.model_name, "model_provider": "diffagent"}
+        message.response_metadata = {"model_name": self.model_name, "model_provider": PROVIDER}
         return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-def calling(offer: Offer, arguments: Mapping[str, object]) -> AIMessage:
-    """The message that calls a tool."""
-    call = {"name": offer.name, "args": dict(arguments), "id": f"call_{uuid4().hex}", "type": "tool_call"}
-    return AIMessage("", tool_calls=[call])
 
 
 def _request_of(messages: Sequence[BaseMessage]) -> str:

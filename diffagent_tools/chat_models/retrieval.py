@@ -8,8 +8,9 @@ from langchain_core.messages import AIMessage
 from pydantic import Field
 
 from diffagent_tools.chat_models.attempts import PastAttempt, next_try
+from diffagent_tools.chat_models.calling import calling
 from diffagent_tools.chat_models.offers import Offer
-from diffagent_tools.chat_models.picker import ToolPicker, calling
+from diffagent_tools.chat_models.picker import ToolPicker
 from diffagent_tools.chat_models.writing import write_arguments
 from tool_specs.families import FAMILIES
 from tool_specs.search.shortlist import Hit, Shortlist, Shortlister
@@ -63,7 +64,7 @@ class RetrievalChatModel(ToolPicker):
         name, number = chosen
         offer = next(offer for offer in usable if offer.name == name)
         arguments = write_arguments(offer, shortlist, self.shortlister, number)
-        return calling(offer, arguments)
+        return calling(name, arguments)
 
 
 def _rank(offer: Offer, hits: dict[str, Hit], order: list[str]) -> tuple[int, float]:

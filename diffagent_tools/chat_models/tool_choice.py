@@ -11,6 +11,8 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+PROVIDER = "diffagent"
+"""What traces and answers call the provider of this package's chat models."""
 _MUST_CALL = ("any", "required", True)
 
 

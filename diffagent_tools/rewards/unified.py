@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from diffagent_tools.rewards.clip import CLIPReward
 from diffagent_tools.rewards.protocol import Reward
 from tool_specs.exceptions import ConfigError, RequestError
+from tool_specs.pocket import pocket_calibration
+from tool_specs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,12 +52,7 @@ class Calibration:
     def save(self, path: Path) -> None:
         """Write the calibration as JSON; the file is complete or not there."""
         scales = {name: asdict(scale) for name, scale in sorted(self.scales.items())}
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            partial.write_text(json.dumps(scales, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, json.dumps(scales, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -172,6 +169,11 @@ class UnifiedReward:
         self._rewards = tuple(rewards)
         self._scales = {name: calibration.scales[name] for name in names}
 
+    @classmethod
+    def pocket(cls) -> Self:
+        """The one that ships: CLIP score of the pocket model, on the scale of ordinary pocket pictures."""
+        return cls([CLIPReward()], Calibration.load(pocket_calibration()))
+
     def score(self, images: Sequence[Image], prompts: Sequence[str]) -> list[float]:
         """The unified reward of each picture, 0 to 1.
 
@@ -206,3 +208,12 @@ class UnifiedReward:
         z = LOGISTIC * (score - scale.mean) / scale.std
         # The two forms are equal; each is used where its exponential cannot overflow.
         return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def reward_and_parts(reward: Reward, image: Image, prompt: str) -> tuple[float, dict[str, float]]:
+    """The reward of one picture, and the score of each reward that is combined in it, on its own scale."""
+    if isinstance(reward, UnifiedReward):
+        raw = reward.raw_scores([image], [prompt])[0]
+        return reward.unify(raw)[reward.name], raw
+    score = reward.score([image], [prompt])[0]
+    return score, {reward.name: score}

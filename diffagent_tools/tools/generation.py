@@ -174,6 +174,11 @@ def offered(shortlist: Shortlist) -> dict[str, ToolSpec]:
     return {name: hit.spec for name, hit in _named(shortlist).items()}
 
 
+def tool_names(shortlist: Shortlist) -> dict[str, str]:
+    """The name of the tool of each checkpoint on a shortlist, by spec id."""
+    return {hit.spec.id: name for name, hit in _named(shortlist).items()}
+
+
 def _named(shortlist: Shortlist) -> dict[str, Hit]:
     """The checkpoints of a shortlist by tool name; of two versions of one model the second name says which."""
     named: dict[str, Hit] = {}

@@ -18,13 +18,14 @@ from pydantic import Field
 
 from diffagent_tools.benchmarks.shortlist.rivals import Rival, bm25
 from diffagent_tools.chat_models.attempts import PastAttempt
+from diffagent_tools.chat_models.calling import calling
 from diffagent_tools.chat_models.offers import Offer
-from diffagent_tools.chat_models.picker import ToolPicker, calling
+from diffagent_tools.chat_models.picker import ToolPicker
 from diffagent_tools.chat_models.writing import recommended_arguments, write_prompt
 from diffagent_tools.planning import REFUSAL
 from finetune.dabench.pairs import Pair
 from tool_specs.calls import Call, parse_call
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 from tool_specs.ranking.texts import words
 from tool_specs.search.shortlist import Shortlist
 
@@ -44,7 +45,10 @@ class Baseline(ToolPicker):
     ) -> AIMessage:
         """Call one of the tools, or decline."""
         picked = self._pick(shortlist.request, offers) if offers else None
-        return AIMessage(REFUSAL) if picked is None else calling(*picked)
+        if picked is None:
+            return AIMessage(REFUSAL)
+        offer, arguments = picked
+        return calling(offer.name, arguments)
 
     @abstractmethod
     def _pick(self, request: str, offers: list[Offer]) -> tuple[Offer, Mapping[str, object]] | None:
@@ -107,14 +111,14 @@ class PopularityPlanner(TrainedBaseline):
     @cached_property
     def _uses(self) -> list[tuple[int, ...]]:
         """Model ids of checkpoint and networks, those used most first."""
-        uses = Counter(tuple(_model(one) for one in pair.models) for pair in self.pairs if pair.call is not None)
+        uses = Counter(tuple(model_id_of(one) for one in pair.models) for pair in self.pairs if pair.call is not None)
         return [models for models, _ in uses.most_common()]
 
     def _pick(self, request: str, offers: list[Offer]) -> tuple[Offer, Mapping[str, object]]:
         checkpoints = {offer.spec.model_id: offer for offer in reversed(offers)}
         favourite = next((models for models in self._uses if models[0] in checkpoints), None)
         offer = offers[0] if favourite is None else checkpoints[favourite[0]]
-        on_offer = {_model(one): one for one in offer.networks}
+        on_offer = {model_id_of(one): one for one in offer.networks}
         wanted = () if favourite is None else favourite[1:]
         networks = [self.catalog.get(on_offer[model]) for model in wanted if model in on_offer]
         return offer, recommended_arguments(offer, networks, request, self.shortlister)
@@ -142,13 +146,13 @@ class NearestPromptPlanner(TrainedBaseline):
             if call is None or scores[place] <= 0:
                 return None
             gold = parse_call(call)
-            if offer := checkpoints.get(_model(gold.checkpoint)):
+            if offer := checkpoints.get(model_id_of(gold.checkpoint)):
                 return offer, self._copied(gold, offer, request)
         return None
 
     def _copied(self, gold: Call, offer: Offer, request: str) -> dict[str, object]:
-        on_offer = {_model(one): one for one in offer.networks}
-        uses = {on_offer[_model(use.id)]: use.weight for use in gold.loras if _model(use.id) in on_offer}
+        on_offer = {model_id_of(one): one for one in offer.networks}
+        uses = {on_offer[model_id_of(use.id)]: use.weight for use in gold.loras if model_id_of(use.id) in on_offer}
         networks = [self.catalog.get(one) for one in uses]
         return {
             **{name: value for name, value in gold.model_dump().items() if name in offer.properties},
@@ -169,7 +173,3 @@ def _any_value(schema: Mapping[str, Any], dice: random.Random) -> object:
         return dice.choice(schema["enum"])
     low, high = schema["minimum"], schema["maximum"]
     return dice.randint(low, high) if schema["type"] == "integer" else round(dice.uniform(low, high), 2)
-
-
-def _model(spec_id: str) -> int:
-    return parse_spec_id(spec_id)[0]

@@ -12,7 +12,7 @@ from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES, Family
 from tool_specs.naming import spec_id
-from tool_specs.prompts import NEGATIVE_LABEL, clean_prompt, without_loras
+from tool_specs.prompts import positive_prompt, without_loras
 from tool_specs.samplers import canonical_sampler
 from tool_specs.spec import ToolSpec
 from tool_specs.store.rows import Evidence, Use
@@ -119,9 +119,7 @@ def _size(pixels: object, family: Family) -> object:
 
 
 def _prompt(text: object) -> str:
-    """A prompt without network tags, and without a negative prompt behind its label."""
-    cleaned = without_loras(clean_prompt(text))[0] if isinstance(text, str) else ""
-    return NEGATIVE_LABEL.split(cleaned, maxsplit=1)[0].strip()
+    return positive_prompt(text) if isinstance(text, str) else ""
 
 
 def _weights(evidence: Evidence, networks: Sequence[tuple[Use, ToolSpec]]) -> dict[str, float] | None:

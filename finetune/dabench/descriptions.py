@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from tool_specs.prompts import NEGATIVE_LABEL, clean_prompt, without_loras
+from tool_specs.prompts import positive_prompt
 from tool_specs.ranking.texts import words
 from tool_specs.spec import ToolSpec
 
@@ -64,8 +64,7 @@ def plain_description(text: str, avoid: Collection[str] = ()) -> str:
     Returns:
         At most `MAX_WORDS` words, in the order of the prompt; empty where it describes nothing.
     """
-    prompt = NEGATIVE_LABEL.split(without_loras(clean_prompt(text))[0], maxsplit=1)[0]
-    prompt = _SYNTAX.sub(" ", _WEIGHT.sub(" ", prompt))
+    prompt = _SYNTAX.sub(" ", _WEIGHT.sub(" ", positive_prompt(text)))
     names = _any_of(frozenset(avoid))
     said: dict[str, str] = {}
     for part in _PARTING.split(prompt):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from diffagent_tools.backends.protocol import Backend
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward
-from diffagent_tools.rewards.unified import UnifiedReward
+from diffagent_tools.rewards.unified import reward_and_parts
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from tool_specs.calls import Call, parse_call
@@ -88,12 +88,7 @@ class Studio:
             drawing.image.save(self._pictures / f"{key}.png")
         if fault := find_fault(drawing.image, width=call.width, height=call.height):
             return Judgement(key=key, reward=0.0, fault=fault, seconds=seconds)
-        if isinstance(self._reward, UnifiedReward):
-            scores = self._reward.raw_scores([drawing.image], [reference])[0]
-            reward = self._reward.unify(scores)[self._reward.name]
-        else:
-            reward = self._reward.score([drawing.image], [reference])[0]
-            scores = {self._reward.name: reward}
+        reward, scores = reward_and_parts(self._reward, drawing.image, reference)
         return Judgement(key=key, reward=reward, scores=scores, seconds=seconds)
 
 

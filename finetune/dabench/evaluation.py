@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from diffagent_tools.planning import Reading, conversation, read_answer
+from diffagent_tools.planning import SHORTLIST_SIZE, Reading, conversation, read_answer
 from diffagent_tools.tools.generation import tool_schemas
 from finetune.dabench.drawing import Studio
 from finetune.dabench.pairs import Pair
 from finetune.dabench.results import Result, answered, unanswered
 from finetune.json_lines import JsonLines
+from finetune.progress import counting_bar
 from tool_specs.exceptions import BackendError, CallError, DiffAgentError, RequestError
 from tool_specs.search.shortlist import AnyShortlister, Shortlist
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 FILE_NAME: Final = "results.jsonl"
-SHORTLIST: Final = 8
-"""Checkpoints, and networks, on offer."""
 _REFUSED: Final = (400, 413, 422)
 """HTTP answers of an endpoint that speak of the one question, not of the endpoint."""
 
@@ -90,7 +88,7 @@ def evaluate(
     known = {row.key: row for row in lines.read()}
     results: list[Result] = []
     identities = [planner.identity for planner in planners]
-    with _progress(console) as progress:
+    with counting_bar(console) as progress:
         task = progress.add_task("planning and drawing" if studio else "planning", total=len(pairs) * len(planners))
         for pair in pairs:
             shortlist = _shortlist(shortlister, pair)
@@ -149,7 +147,7 @@ def _drawn(row: Result, pair: Pair, studio: Studio) -> Result:
 def _shortlist(shortlister: AnyShortlister, pair: Pair) -> Shortlist | None:
     """What is offered; None for an instruction that serving would refuse to read."""
     try:
-        return shortlister.shortlist(pair.instruction, k=SHORTLIST)
+        return shortlister.shortlist(pair.instruction, k=SHORTLIST_SIZE)
     except RequestError:
         return None
 
@@ -159,10 +157,3 @@ def _question(pair: Pair, shortlist: Shortlist | None, identity: str) -> str:
     offered = [spec.id for spec in shortlist.specs] if shortlist else []
     told = json.dumps([pair.instruction, pair.reference, pair.call, offered, identity], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def _progress(console: Console | None) -> Progress:
-    from rich.console import Console
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True))

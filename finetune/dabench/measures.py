@@ -12,7 +12,7 @@ from finetune.dabench.bootstrap import Values
 from finetune.dabench.pairs import Pair
 from finetune.dabench.results import Result
 from tool_specs.calls import Call, parse_call
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 
 STEPS_TOLERANCE: Final = 0.2
 """Of the gold call's steps."""
@@ -86,12 +86,12 @@ def checkpoint(case: Case) -> Value:
     """Of the drawable requests: whether the valid call has the gold checkpoint, in any version."""
     if case.gold is None:
         return None
-    return float(case.call is not None and _model(case.call.checkpoint) == _model(case.gold.checkpoint))
+    return float(case.call is not None and model_id_of(case.call.checkpoint) == model_id_of(case.gold.checkpoint))
 
 
 def checkpoint_offered(case: Case) -> Value:
     """Of the drawable requests: whether the gold checkpoint is on the shortlist, in any version."""
-    return None if case.gold is None else float(_model(case.gold.checkpoint) in _models(case.result.offered))
+    return None if case.gold is None else float(model_id_of(case.gold.checkpoint) in _models(case.result.offered))
 
 
 def loras_exact(case: Case) -> Value:
@@ -150,8 +150,8 @@ def weight(case: Case) -> Value:
     """Of the networks that the valid call and the gold call share: the share with a weight within 0.1."""
     if not (case.call and case.gold):
         return None
-    gold = {_model(use.id): use.weight for use in case.gold.loras}
-    shared = [(use.weight, gold[_model(use.id)]) for use in case.call.loras if _model(use.id) in gold]
+    gold = {model_id_of(use.id): use.weight for use in case.gold.loras}
+    shared = [(use.weight, gold[model_id_of(use.id)]) for use in case.call.loras if model_id_of(use.id) in gold]
     near = [abs(ours - theirs) <= WEIGHT_TOLERANCE + _ROUNDING for ours, theirs in shared]
     return sum(near) / len(near) if near else None
 
@@ -217,12 +217,8 @@ def _parsed(call: Mapping[str, object] | None) -> Call | None:
     return None if call is None else parse_call(call)
 
 
-def _model(spec_id: str) -> int:
-    return parse_spec_id(spec_id)[0]
-
-
 def _models(spec_ids: Iterable[str]) -> set[int]:
-    return {_model(spec_id) for spec_id in spec_ids}
+    return {model_id_of(spec_id) for spec_id in spec_ids}
 
 
 def _networks(call: Call) -> set[int]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +14,7 @@ from diffagent_tools.devices import require
 from tool_specs.calls import parse_call
 from tool_specs.exceptions import CallError, ConfigError
 from tool_specs.validation import one_line, shown
+from tool_specs.whole_files import written_whole
 
 if TYPE_CHECKING:
     import pyarrow
@@ -98,9 +97,9 @@ def write_pairs(folder: Path, pairs: Iterable[Pair], *, card: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            with _whole(folder / f"{name}.parquet") as partial:
+            with written_whole(folder / f"{name}.parquet") as partial:
                 parquet.write_table(_table(splits[name]), partial, compression="zstd")
-        with _whole(folder / CARD) as partial:
+        with written_whole(folder / CARD) as partial:
             partial.write_text(_head(names) + card.strip() + "\n", encoding="utf-8")
     except OSError as error:
         msg = f"{folder} cannot be written to ({error.strerror or error}); choose another folder"
@@ -184,14 +183,3 @@ def _head(splits: Sequence[str]) -> str:
     """What the `datasets` library reads in a card: which file is which split."""
     lines = [f"      - split: {name}\n        path: {name}.parquet\n" for name in splits]
     return f"---\nconfigs:\n  - config_name: default\n    data_files:\n{''.join(lines)}---\n\n"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name to write to; what was written there takes the path's place when all of it was written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,7 @@ from finetune.dabench.plots import latency_plot, measure_plot
 from finetune.dabench.results import Result
 from finetune.dabench.summary import Summary, summarise
 from tool_specs.exceptions import ConfigError
+from tool_specs.whole_files import written_whole
 
 FILE_NAME: Final = "report.md"
 REWARD_PLOT: Final = "reward.png"
@@ -140,8 +139,8 @@ def _section(summary: Summary, compare: Sequence[tuple[str, str]]) -> Iterator[s
     yield f"\n## {summary.split}"
     yield f"{len(summary.pairs):,} pairs: {summary.drawable:,} can be drawn, {impossible:,} cannot."
     yield (
-        f"On the shortlist: the gold checkpoint in {_cell(first['checkpoint_offered'])} of the drawable requests, all "
-        f"gold LoRAs in {_cell(first['loras_offered'])} (F1 at most {_cell(first['loras_f1_offered'], share=False)})."
+        f"On the shortlist: the gold checkpoint in {cell(first['checkpoint_offered'])} of the drawable requests, all "
+        f"gold LoRAs in {cell(first['loras_offered'])} (F1 at most {cell(first['loras_f1_offered'], share=False)})."
     )
     yield "\n### Calls"
     yield from _measures(summary, CALLS)
@@ -167,7 +166,7 @@ def _section(summary: Summary, compare: Sequence[tuple[str, str]]) -> Iterator[s
         measure, share = ("reward", False) if summary.drawn else ("checkpoint", True)
         yield f"\n### By wording: {measure}"
         by_wording = {
-            wording or NOTHING: [_cell(one[planner], share=share) for planner in summary.planners]
+            wording or NOTHING: [cell(one[planner], share=share) for planner in summary.planners]
             for wording, one in summary.by_wording(measure).items()
             if any(interval.n for interval in one.values())
         }
@@ -176,7 +175,7 @@ def _section(summary: Summary, compare: Sequence[tuple[str, str]]) -> Iterator[s
 
 def _measures(summary: Summary, columns: Sequence[Column]) -> list[str]:
     rows = {
-        planner: [_cell(summary.intervals[planner][column.measure], share=column.share) for column in columns]
+        planner: [cell(summary.intervals[planner][column.measure], share=column.share) for column in columns]
         for planner in summary.planners
     }
     return _table(("planner", *(column.head for column in columns)), rows)
@@ -195,11 +194,11 @@ def _costs(summary: Summary, planner: str) -> list[str]:
 
 
 def _differences(found: Mapping[str, Interval], columns: Sequence[Column]) -> list[str]:
-    cells = [(found[column.measure], _cell(found[column.measure], share=column.share, sign="+")) for column in columns]
+    cells = [(found[column.measure], cell(found[column.measure], share=column.share, sign="+")) for column in columns]
     return [f"**{cell}**" if one.excludes_zero else cell for one, cell in cells]
 
 
-def _cell(one: Interval, *, share: bool = True, sign: str = "") -> str:
+def cell(one: Interval, *, share: bool = True, sign: str = "") -> str:
     """A mean with its interval."""
     if not one.n:
         return NOTHING
@@ -229,14 +228,10 @@ def _escaped(text: str) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with written_whole(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
         msg = f"{path} cannot be written ({error.strerror or error}); choose another folder"
         raise ConfigError(msg) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

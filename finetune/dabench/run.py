@@ -48,7 +48,8 @@ def run(settings: EvalSettings) -> Path:
         ConfigError: A setting, the data set or a planner's name is wrong, or something is not installed.
         BackendError: A planner failed; run again to go on.
     """
-    from finetune.dabench.evaluation import SHORTLIST, evaluate
+    from diffagent_tools.planning import SHORTLIST_SIZE
+    from finetune.dabench.evaluation import evaluate
     from finetune.dabench.planners import Source, planners_of
     from finetune.dabench.report import write_report
     from finetune.dabench.workbench import opened_shortlister, pocket_studio
@@ -71,7 +72,7 @@ def run(settings: EvalSettings) -> Path:
     about = {
         "data set": settings.dataset.resolve().name,
         "catalog": "pocket" if stored is None else stored.resolve().name,
-        "on the shortlist": f"at most {SHORTLIST} checkpoints and as many LoRAs",
+        "on the shortlist": f"at most {SHORTLIST_SIZE} checkpoints and as many LoRAs",
         "pictures": f"judged by {studio.judge}" if studio else "not drawn",
     }
     return write_report(settings.out, pairs, results, compare=compare, about=about)

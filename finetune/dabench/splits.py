@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.dabench.calls import Dropped
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 
 NEAR_HELD_BACK: Final = "it is a near-duplicate of a pair that is held back"
 
@@ -50,7 +50,7 @@ class Member:
     @property
     def model_ids(self) -> frozenset[int]:
         """The gold models, whatever their versions."""
-        return frozenset(parse_spec_id(model)[0] for model in self.models)
+        return frozenset(model_id_of(model) for model in self.models)
 
 
 def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, seed: int) -> list[str | Dropped]:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from finetune.dabench.drawing import Studio
-    from tool_specs.search.shortlist import AnyShortlister
+    from tool_specs.search.shortlist import AnyShortlister, Shortlister
+
+
+def pocket_shortlister() -> Shortlister:
+    """Search over the models that ship."""
+    from diffagent_tools.embeddings import MiniLMEmbedder
+    from tool_specs.catalog import Catalog
+    from tool_specs.search.shortlist import Shortlister
+
+    return Shortlister(Catalog.pocket(), MiniLMEmbedder())
 
 
 def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
@@ -18,11 +27,7 @@ def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
         CatalogError: There is no catalog in the folder, or it cannot be read.
     """
     if folder is None:
-        from diffagent_tools.embeddings import MiniLMEmbedder
-        from tool_specs.catalog import Catalog
-        from tool_specs.search.shortlist import Shortlister
-
-        return Shortlister(Catalog.pocket(), MiniLMEmbedder())
+        return pocket_shortlister()
     from tool_specs.search.ranked import RankedShortlister
     from tool_specs.store.catalog import StoredCatalog
     from tool_specs.store.database import CatalogDatabase
@@ -38,11 +43,8 @@ def pocket_studio(folder: Path, *, pictures: Path | None = None) -> Studio:
         pictures: Where pictures are kept; without it they are not.
     """
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
-    from diffagent_tools.rewards.clip import CLIPReward
-    from diffagent_tools.rewards.unified import Calibration, UnifiedReward
+    from diffagent_tools.rewards.unified import UnifiedReward
     from finetune.dabench.drawing import Studio
     from tool_specs.catalog import Catalog
-    from tool_specs.pocket import pocket_reward
 
-    reward = UnifiedReward([CLIPReward()], Calibration.load(pocket_reward() / "calibration.json"))
-    return Studio(DiffusersBackend(Catalog.pocket()), reward, folder, pictures=pictures)
+    return Studio(DiffusersBackend(Catalog.pocket()), UnifiedReward.pocket(), folder, pictures=pictures)

@@ -16,7 +16,7 @@ from diffagent_tools.rewards import CLIPReward, calibrate
 from finetune.pocket.drawing import pocket_call
 from finetune.pocket.world import BACKGROUNDS, SUBJECTS, all_subjects, caption
 from tool_specs.catalog import Catalog
-from tool_specs.pocket import pocket_reward
+from tool_specs.pocket import pocket_calibration
 
 SEED = 600_000
 COUNT = 160
@@ -32,7 +32,7 @@ def calibrate_pocket(count: int = COUNT) -> None:
         backend.draw(pocket_call(catalog, str(rng.choice(list(SUBJECTS))), prompt, (), SEED + number)).image
         for number, prompt in enumerate(track(prompts, description="drawing"))
     ]
-    calibrate(CLIPReward(), images, prompts).save(pocket_reward() / "calibration.json")
+    calibrate(CLIPReward(), images, prompts).save(pocket_calibration())
 
 
 def main() -> None:

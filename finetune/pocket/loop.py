@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.pocket.recipe import Stage
+from tool_specs.whole_files import written_whole
 
 SAVE_SECONDS = 45.0
 WARM_UP_STEPS = 50
@@ -73,9 +74,8 @@ def fit(
 
     def save(step: int) -> None:
         state = {"step": step, "optimizer": optimizer.state_dict(), "weights": weights, "average": average}
-        temporary = state_path.with_suffix(".part")
-        torch.save({**state, "weights": [w.detach() for w in weights]}, temporary)
-        temporary.replace(state_path)
+        with written_whole(state_path) as partial:
+            torch.save({**state, "weights": [w.detach() for w in weights]}, partial)
 
     saved_at = time.monotonic()
     with (folder / f"{name}.jsonl").open("a") as log:

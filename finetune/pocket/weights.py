@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tool_specs.exceptions import WeightsError
+from tool_specs.whole_files import written_whole
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str], dtype: torch.dtype) -> None:
@@ -34,9 +34,5 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping
             )
             raise WeightsError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written_whole(path) as partial:
         save_file(converted, partial, metadata={"format": "pt", **metadata})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from finetune.sfta.models import check_packages, load_for_training, load_tokenizer, lora_config
+from finetune.sfta.models import check_packages, load_for_training, lora_config
 from finetune.sfta.rankings import Ranking, check_pairs, preference_pairs, read_rankings
 from finetune.sfta.runs import Run, TrainingSettings
 
@@ -52,13 +53,12 @@ def align(settings: AlignSettings) -> Path:
         KeyboardInterrupt: Ctrl-C; a checkpoint is saved.
     """
     check_packages()
-    from finetune.sfta.training import opened, train
+    from finetune.sfta.training import train
 
-    run = Run("align", settings)
-    checkpoint = opened(run)
-    if run.finished:
-        return run.model
-    tokenizer = load_tokenizer(settings.model)
+    return train(Run("align", settings), partial(_trainer, settings))
+
+
+def _trainer(settings: AlignSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[Trainer, dict[str, int]]:
     rankings = {
         name: read_rankings(path, tokenizer, settings.max_length, settings.max_responses)
         for name in ("data", "eval_data")
@@ -67,7 +67,7 @@ def align(settings: AlignSettings) -> Path:
     check_pairs(len(preference_pairs(rankings["data"], settings.reward_margin)), settings.data, settings.reward_margin)
     model = load_for_training(settings)
     trainer = TRAINERS[settings.method](settings, model, tokenizer, rankings["data"], rankings.get("eval_data"))
-    return train(run, trainer, checkpoint, {name: len(rows) for name, rows in rankings.items()})
+    return trainer, {name: len(rows) for name, rows in rankings.items()}
 
 
 def _rrhf(

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 
 from diffagent_tools.planning import Reading, conversation, read_answer
-from diffagent_tools.tools.generation import offered, tool_schemas
+from diffagent_tools.tools.generation import tool_names, tool_schemas
 from finetune.sfta.samples import calling, declining
 from tool_specs.families import FAMILIES
 from tool_specs.search.shortlist import Shortlist
@@ -38,6 +38,21 @@ class Candidate:
     reading: Reading
 
 
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How many candidates there are besides those that there always are.
+
+    Attributes:
+        sampled: Answers to sample.
+        perturbed: Variants of the planner's own call.
+        temperature: Of the samples.
+    """
+
+    sampled: int
+    perturbed: int
+    temperature: float
+
+
 def candidates(
     planner: BaseChatModel,
     request: str,
@@ -45,9 +60,7 @@ def candidates(
     rng: np.random.Generator,
     *,
     gold: Mapping[str, Any] | None,
-    sampled: int,
-    perturbed: int,
-    temperature: float,
+    variety: Variety,
 ) -> list[Candidate]:
     """Answers that differ: the gold call, the planner's own, others of its liking, other models, other parameters.
 
@@ -57,16 +70,14 @@ def candidates(
         shortlist: What is on offer.
         rng: Where chance comes from.
         gold: The call from the data, as JSON; None for what nothing draws.
-        sampled: Answers to sample.
-        perturbed: Variants of the planner's own call to make.
-        temperature: Of the samples.
+        variety: How many there are.
 
     Returns:
         The candidates, each call once (seeds aside), with the refusal last.
     """
     found: list[Candidate] = []
     seen: set[str] = set()
-    for source, answer in _answers(planner, request, shortlist, rng, gold, sampled, perturbed, temperature):
+    for source, answer in _answers(planner, request, shortlist, rng, gold, variety):
         reading = read_answer(answer, shortlist)
         if reading.call is None:
             continue
@@ -84,19 +95,18 @@ def _answers(
     shortlist: Shortlist,
     rng: np.random.Generator,
     gold: Mapping[str, Any] | None,
-    sampled: int,
-    perturbed: int,
-    temperature: float,
+    variety: Variety,
 ) -> Iterator[tuple[Source, AIMessage]]:
-    tools, names = tool_schemas(shortlist), offered(shortlist)
+    tools, names = tool_schemas(shortlist), tool_names(shortlist)
     messages = conversation([HumanMessage(request)])
-    if gold is not None and (tool := _tool_of(gold, shortlist)):
+    if gold is not None and (tool := names.get(gold["checkpoint"])):
         yield "gold", calling(tool, arguments_of(gold))
     own = planner.bind_tools(tools).invoke(messages)
     yield "greedy", own
-    for _ in range(sampled):
-        yield "sampled", planner.bind_tools(tools, temperature=temperature, seed=_seed(rng)).invoke(messages)
-    others = [name for name in names if not own.tool_calls or name != own.tool_calls[0]["name"]]
+    for _ in range(variety.sampled):
+        sampling = planner.bind_tools(tools, temperature=variety.temperature, seed=_seed(rng))
+        yield "sampled", sampling.invoke(messages)
+    others = [name for name in names.values() if not own.tool_calls or name != own.tool_calls[0]["name"]]
     if others:
         other = str(rng.choice(others))
         yield "other model", planner.bind_tools(tools, tool_choice=other, seed=_seed(rng)).invoke(messages)
@@ -107,7 +117,7 @@ def _answers(
     best = spec.recommended
     usual = {"sampler": best.sampler, "steps": round(best.steps.median), "cfg_scale": float(best.cfg_scale.median)}
     yield "recommended", calling(reading.asked.tool, base | usual)
-    for _ in range(perturbed):
+    for _ in range(variety.perturbed):
         yield "perturbed", calling(reading.asked.tool, _perturbed(base, spec.family, rng))
 
 
@@ -116,11 +126,6 @@ def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
     named = ("prompt", "negative_prompt", "sampler", "steps", "cfg_scale", "width", "height", "clip_skip")
     loras = [{"id": use["id"], "weight": use["weight"]} for use in call["loras"]]
     return {name: call[name] for name in named} | {"seed": None, "loras": loras}
-
-
-def _tool_of(call: Mapping[str, Any], shortlist: Shortlist) -> str | None:
-    """The tool on offer that stands for a call's checkpoint."""
-    return next((name for name, spec in offered(shortlist).items() if spec.id == call["checkpoint"]), None)
 
 
 def _perturbed(arguments: Mapping[str, Any], family_name: str, rng: np.random.Generator) -> dict[str, Any]:

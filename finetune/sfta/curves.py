@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
 from diffagent_tools.devices import require
+from finetune.sfta.logs import read_log
 
 
 def learning_curves(logs: Mapping[str, Path]) -> bytes:
@@ -26,9 +26,10 @@ def learning_curves(logs: Mapping[str, Path]) -> bytes:
     figure = Figure(figsize=(3.2 * len(logs), 2.8), layout="constrained")
     panels = figure.subplots(1, len(logs), squeeze=False)[0]
     for axes, (name, path) in zip(panels, logs.items(), strict=True):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        for key, style, label in (("loss", "-", "training"), ("eval_loss", "o--", "held out")):
-            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+        rows = read_log(path)
+        trained = [(row.step, row.loss) for row in rows if row.loss is not None]
+        held_out = [(row.step, row.eval_loss) for row in rows if row.eval_loss is not None]
+        for points, style, label in ((trained, "-", "training"), (held_out, "o--", "held out")):
             if points:
                 axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)
         axes.set_title(name)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent_tools.devices import require
-from finetune.sfta.models import load_model, load_tokenizer
+from finetune.sfta.models import ADAPTER, load_model, load_tokenizer
 from tool_specs.exceptions import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ADAPTER = "adapter_config.json"
 BASE_RECORD = "base.json"
 SERVING = "serving.json"
 _BLOCKS, _BLOCK_BYTES = 64, 4096

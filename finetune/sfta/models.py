@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from finetune.sfta.runs import LoraSettings, TrainingSettings
 
+ADAPTER = "adapter_config.json"
+"""The file by which the folder of an adapter is known."""
 PACKAGES = ("torch", "transformers", "accelerate", "peft", "datasets", "trl")
 
 
@@ -73,7 +75,7 @@ def load_model(model: str, dtype: torch.dtype) -> PreTrainedModel:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    if (Path(model) / "adapter_config.json").exists():
+    if (Path(model) / ADAPTER).exists():
         msg = f"{model} holds an adapter; merge it first: diffagent-train export model={model} out=FOLDER"
         raise ConfigError(msg)
     try:

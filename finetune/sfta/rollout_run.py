@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from finetune.dabench.pairs import read_pairs
+from finetune.progress import counting_bar
 from finetune.sfta.rollouts import Rollout, RolloutMaker, RolloutSettings, make_rollouts, shard_of
 from tool_specs.exceptions import ConfigError
 
@@ -20,16 +16,15 @@ def run_rollouts(settings: RolloutSettings) -> list[Rollout]:
         WeightsError: The planner or a model cannot be loaded.
     """
     from diffagent_tools.chat_models.local import LocalChatDiffAgent
-    from finetune.dabench.workbench import opened_shortlister, pocket_studio
+    from finetune.dabench.workbench import pocket_shortlister, pocket_studio
 
     if settings.shard >= settings.shards:
         msg = f"shard {settings.shard} is none of {settings.shards}; give a shard from 0 to {settings.shards - 1}"
         raise ConfigError(msg)
     pairs = read_pairs(settings.data, settings.split)
-    planner, shortlister = LocalChatDiffAgent(folder=settings.model), opened_shortlister(None, ExitStack())
+    planner = LocalChatDiffAgent(folder=settings.model)
     studio = pocket_studio(settings.rows.with_suffix(""), pictures=settings.pictures)
-    maker = RolloutMaker(planner, planner.decoder.tokenizer, shortlister, studio, settings)
-    columns = (TextColumn("drawing candidates"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(shard_of(pairs, settings)))
+    maker = RolloutMaker(planner, planner.decoder.tokenizer, pocket_shortlister(), studio, settings)
+    with counting_bar() as progress:
+        task = progress.add_task("drawing candidates", total=len(shard_of(pairs, settings)))
         return make_rollouts(pairs, maker, settings, on_pair=lambda: progress.advance(task))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent_tools.planning import SHORTLIST_SIZE
 from finetune.dabench.drawing import Studio, seed_of
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
-from finetune.sfta.candidates import Candidate, candidates
+from finetune.sfta.candidates import Candidate, Variety, candidates
 from finetune.sfta.encoding import RankingRow
-from finetune.sfta.samples import rendered, sample_of
+from finetune.sfta.samples import rendered, sample_of, with_answer
 from tool_specs.search.shortlist import AnyShortlister
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 REFUSED_RIGHTLY, CALLED_WRONGLY, NOTHING_DRAWN = 1.0, 0.0, 0.0
 """Rewards where no picture says: a refusal of what nothing draws, a call for it, a refusal of what can be drawn."""
-SHORTLIST = 8
-"""Checkpoints, and networks, on offer."""
 
 
 class RolloutSettings(BaseModel):
@@ -53,6 +52,11 @@ class RolloutSettings(BaseModel):
     pictures: Path | None = None
     """Keep every picture in this folder."""
     seed: int = 0
+
+    @property
+    def variety(self) -> Variety:
+        """How many candidates a pair gets."""
+        return Variety(self.sampled, self.perturbed, self.temperature)
 
     @property
     def rows(self) -> Path:
@@ -96,18 +100,17 @@ class RolloutMaker:
 
     def rollout(self, pair: Pair) -> Rollout:
         """Candidates of one pair with their rewards."""
-        shortlist = self._shortlister.shortlist(pair.instruction, k=SHORTLIST)
+        shortlist = self._shortlister.shortlist(pair.instruction, k=SHORTLIST_SIZE)
         found = candidates(
             self._planner,
             pair.instruction,
             shortlist,
             np.random.default_rng((self._settings.seed, seed_of(pair.id))),
             gold=pair.call,
-            sampled=self._settings.sampled,
-            perturbed=self._settings.perturbed,
-            temperature=self._settings.temperature,
+            variety=self._settings.variety,
         )
-        rows = [rendered(sample_of(pair.id, pair.instruction, shortlist, one.answer), self._tokenizer) for one in found]
+        sample = sample_of(pair.id, pair.instruction, shortlist, found[-1].answer)
+        rows = [rendered(with_answer(sample, one.answer), self._tokenizer) for one in found]
         return Rollout(
             id=pair.id,
             prompt=rows[0]["prompt"],

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.sfta.encoding import file_sha256
 from tool_specs.exceptions import ConfigError
+from tool_specs.whole_files import write_whole
 
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 FREE_TO_CHANGE = frozenset({"save_steps", "log_steps", "eval_steps"})
@@ -116,9 +117,7 @@ class Run:
             if any(self.folder.iterdir()):
                 msg = f"{self.folder} holds other files than a training; choose a new or empty folder for out"
                 raise ConfigError(msg)
-            temporary = self._record.with_suffix(".part")
-            temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-            temporary.replace(self._record)
+            write_whole(self._record, json.dumps(told, indent=2) + "\n")
         except (OSError, ValueError) as error:
             msg = f"the folder of the training {self.folder} cannot be used ({error}); choose another for out"
             raise ConfigError(msg) from error

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.progress import track
 
-from diffagent_tools.tools.generation import offered
+from diffagent_tools.planning import SHORTLIST_SIZE
+from diffagent_tools.tools.generation import tool_names
 from finetune.dabench.drawing import seed_of
 from finetune.dabench.pairs import Pair, read_pairs
 from finetune.json_lines import JsonLines
@@ -41,7 +42,7 @@ class SampleSettings(BaseModel):
     """Share of the shortlists from which the right checkpoint is taken: then declining is right."""
     closed_book: bool = False
     """No shortlist: the planner has to know every model by heart, as in the paper."""
-    shortlist_size: int = Field(default=8, gt=0)
+    shortlist_size: int = Field(default=SHORTLIST_SIZE, gt=0)
     template: dict[str, bool | int | str] = {}
     """Variables of the chat template, such as `enable_thinking: false`."""
     seed: int = 0
@@ -70,7 +71,8 @@ def write_samples(settings: SampleSettings) -> int:
         for pair in track(pairs, description="writing samples", console=console):
             if pair.id not in done and (sample := pair_sample(pair, shortlister, settings)) is not None:
                 lines.append(SampleRow(**rendered(sample, tokenizer, **settings.template)))
-    return len(lines.read())
+                done.add(pair.id)
+    return len(done)
 
 
 def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSettings) -> Sample | None:
@@ -88,8 +90,7 @@ def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSetting
     if pair.call is not None and not settings.closed_book and rng.random() < settings.absent:
         left = tuple(hit for hit in shortlist.hits if hit.spec.id != pair.models[0])
         shortlist = replace(shortlist, hits=left) if left else shortlist
-    tools = {spec.id: name for name, spec in offered(shortlist).items()}
-    tool = tools.get(pair.models[0]) if pair.call is not None else None
+    tool = tool_names(shortlist).get(pair.models[0]) if pair.call is not None else None
     answer = declining() if pair.call is None or tool is None else calling(tool, arguments_of(pair.call))
     return sample_of(pair.id, pair.instruction, shortlist, answer, closed_book=settings.closed_book)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_openai_messages
 
+from diffagent_tools.chat_models.calling import calling as message_calling
 from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.planning import REFUSAL, conversation
 from diffagent_tools.tools.generation import tool_schemas
@@ -54,13 +55,23 @@ def sample_of(
         earlier: Attempts at this request before the answer, as the agent keeps them.
         closed_book: Leave the tools out, as in the paper: the planner has to know them by heart.
     """
-    *messages, last = convert_to_openai_messages([*conversation([HumanMessage(request), *earlier]), answer])
-    return Sample(sample_id, messages, [] if closed_book else tool_schemas(shortlist), last)
+    messages = convert_to_openai_messages(conversation([HumanMessage(request), *earlier]))
+    return Sample(sample_id, messages, [] if closed_book else tool_schemas(shortlist), _told(answer))
+
+
+def with_answer(sample: Sample, answer: AIMessage) -> Sample:
+    """The same conversation with another answer."""
+    return replace(sample, answer=_told(answer))
+
+
+def _told(answer: AIMessage) -> dict[str, Any]:
+    (told,) = convert_to_openai_messages([answer])
+    return told
 
 
 def calling(tool: str, arguments: Mapping[str, object], call_id: str = "call_0") -> AIMessage:
-    """An answer that calls a tool."""
-    return AIMessage("", tool_calls=[{"name": tool, "args": dict(arguments), "id": call_id, "type": "tool_call"}])
+    """An answer that calls a tool; its id is not drawn by chance, so that a sample is always rendered alike."""
+    return message_calling(tool, arguments, call_id)
 
 
 def declining() -> AIMessage:

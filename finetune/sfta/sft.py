@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.sfta.encoding import SampleRow, check_lengths, read_rows, tokenise
-from finetune.sfta.models import check_packages, load_for_training, load_tokenizer, lora_config
+from finetune.sfta.models import check_packages, load_for_training, lora_config
 from finetune.sfta.runs import Run, TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, Trainer
 
 
 class SFTSettings(TrainingSettings):
@@ -36,20 +37,19 @@ def train_sft(settings: SFTSettings) -> Path:
         KeyboardInterrupt: Ctrl-C; a checkpoint is saved.
     """
     check_packages()
-    from finetune.sfta.training import opened, train, trainer_arguments
+    from finetune.sfta.training import train
 
-    run = Run("sft", settings)
-    checkpoint = opened(run)
-    if run.finished:
-        return run.model
-    tokenizer = load_tokenizer(settings.model)
-    train_rows = encoded(settings.data, tokenizer, settings.max_length)
-    eval_rows = None if settings.eval_data is None else encoded(settings.eval_data, tokenizer, settings.max_length)
+    return train(Run("sft", settings), partial(_trainer, settings))
 
+
+def _trainer(settings: SFTSettings, tokenizer: PreTrainedTokenizerBase) -> tuple[Trainer, dict[str, int]]:
     from trl import SFTConfig
 
     from finetune.sfta.sft_trainer import CompletionTrainer
+    from finetune.sfta.training import trainer_arguments
 
+    train_rows = encoded(settings.data, tokenizer, settings.max_length)
+    eval_rows = None if settings.eval_data is None else encoded(settings.eval_data, tokenizer, settings.max_length)
     unprepared = {"skip_prepare_dataset": True}
     trainer = CompletionTrainer(
         lengths=list(train_rows["length"]),
@@ -60,8 +60,7 @@ def train_sft(settings: SFTSettings) -> Path:
         processing_class=tokenizer,
         peft_config=lora_config(settings.lora),
     )
-    rows = {"data": len(train_rows), "eval_data": 0 if eval_rows is None else len(eval_rows)}
-    return train(run, trainer, checkpoint, rows)
+    return trainer, {"data": len(train_rows), "eval_data": 0 if eval_rows is None else len(eval_rows)}
 
 
 def encoded(path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

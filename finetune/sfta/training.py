@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,30 +13,21 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 import torch
 from accelerate import PartialState
 
+from diffagent_tools.devices import without_model_bars
 from finetune.sfta.cards import write_card
 from finetune.sfta.export import record_base
-from finetune.sfta.models import use_bf16
+from finetune.sfta.models import load_tokenizer, use_bf16
 from finetune.sfta.runs import Run
 from finetune.sfta.watch import TrainingWatch
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from transformers import PreTrainedTokenizerBase, Trainer
 
     from finetune.sfta.logs import LogRow
     from finetune.sfta.runs import TrainingSettings
 
 MAX_GRAD_NORM = 1.0
 KEPT_CHECKPOINTS = 2
-
-
-def opened(run: Run) -> Path | None:
-    """Open a run's folder, the first process before the others.
-
-    Returns:
-        The checkpoint to go on from, if there is one.
-    """
-    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
-        return run.open()
 
 
 def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
@@ -75,27 +65,33 @@ def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
     }
 
 
-def train(run: Run, trainer: Trainer, checkpoint: Path | None, rows: dict[str, int]) -> Path:
-    """Train from where the run stands to its end.
+def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dict[str, int]]]) -> Path:
+    """Train from where the run stands to its end; a run that is finished is not done again.
 
     Args:
-        run: The run; `opened` has been called.
-        trainer: Built with `trainer_arguments`.
-        checkpoint: Where to go on from.
-        rows: Number of rows of each kind of data, for the card.
+        run: The run.
+        make: Gets the model's tokenizer; gives the Trainer, built with `trainer_arguments`, and the number of rows of
+            each kind of data.
 
     Returns:
         The folder of the trained model: weights or adapter, tokenizer, and a card.
 
     Raises:
+        ConfigError: The folder is another run's, or cannot be written to.
         KeyboardInterrupt: Ctrl-C; the checkpoint is saved.
     """
     from transformers import PrinterCallback
 
+    # The first process makes the folder before the others look at it.
+    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+        checkpoint = run.open()
+    if run.finished:
+        return run.model
+    trainer, rows = make(load_tokenizer(run.settings.model))
     trainer.remove_callback(PrinterCallback)
     step = 0 if checkpoint is None else json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
     processes = trainer.accelerator.num_processes
-    with TrainingWatch(run.log, step, run.stage, alone=processes == 1) as watch, _no_other_bars():
+    with TrainingWatch(run.log, step, run.stage, alone=processes == 1) as watch, without_model_bars():
         trainer.add_callback(watch)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.interrupted:
@@ -104,24 +100,10 @@ def train(run: Run, trainer: Trainer, checkpoint: Path | None, rows: dict[str, i
     return run.model
 
 
-@contextmanager
-def _no_other_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for every file that it saves."""
-    from transformers.utils import logging
-
-    drawn = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if drawn:
-            logging.enable_progress_bar()
-
-
 def _save(run: Run, trainer: Trainer, log: Sequence[LogRow], rows: dict[str, int]) -> None:
     """Write the folder of the trained model, whole or not at all."""
     part = run.folder / "model.part"
-    with _no_other_bars():
+    with without_model_bars():
         trainer.save_model(str(part))
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():

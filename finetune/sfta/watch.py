@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from finetune.json_lines import JsonLines
 from finetune.sfta.logs import LogRow, read_log
+from tool_specs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from typing import Self
@@ -81,9 +82,7 @@ class TrainingWatch(TrainerCallback):
         if not state.is_world_process_zero:
             return
         kept = "".join(row.model_dump_json() + "\n" for row in self.rows)
-        temporary = self._path.with_suffix(".part")
-        temporary.write_text(kept, encoding="utf-8")
-        temporary.replace(self._path)
+        write_whole(self._path, kept)
         self._bar.start()
         self._task = self._bar.add_task(
             self._title, total=state.max_steps, completed=state.global_step, losses=self._losses()

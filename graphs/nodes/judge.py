@@ -11,7 +11,7 @@ from PIL.Image import Image
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward
-from diffagent_tools.rewards.unified import UnifiedReward
+from diffagent_tools.rewards.unified import reward_and_parts
 from graphs.events import emitter
 from graphs.state import Attempt, DiffAgentState, Drawn, ImageReference, proposed
 from tool_specs.calls import parse_call
@@ -69,12 +69,7 @@ class JudgeNode:
 
     def _scored(self, image: Image, text: str) -> tuple[float, dict[str, float]]:
         """The reward of a picture, and the score of each reward that is combined in it on its own scale."""
-        if isinstance(self._reward, UnifiedReward):
-            raw = self._reward.raw_scores([image], [text])[0]
-            reward = self._reward.unify(raw)[self._reward.name]
-        else:
-            reward = self._reward.score([image], [text])[0]
-            raw = {self._reward.name: reward}
+        reward, raw = reward_and_parts(self._reward, image, text)
         return round(reward, 4), {name: round(score, 4) for name, score in raw.items()}
 
 

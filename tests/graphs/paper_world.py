@@ -24,10 +24,11 @@ from pydantic import Field
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from graphs.agent import DiffAgentGraph, create_diffagent
+from tests.pocket_arguments import pocket_arguments
 from tool_specs.calls import Call
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import DrawingCancelled
-from tool_specs.families import POCKET, family_of
+from tool_specs.families import family_of
 from tool_specs.search.shortlist import Shortlister
 from tool_specs.spec import Example, ModelFile, Recommended, Spread, ToolSpec
 
@@ -200,20 +201,8 @@ class ScriptedPlanner(BaseChatModel):
 
 def calling(model: str, *, tool: str | None = None, **changes: object) -> AIMessage:
     """An answer that calls a pocket model's tool with ordinary arguments."""
-    arguments = {
-        "prompt": "a fox",
-        "negative_prompt": "",
-        "sampler": POCKET.sampler,
-        "steps": 4,
-        "cfg_scale": POCKET.cfg_scale,
-        "width": POCKET.width,
-        "height": POCKET.height,
-        "clip_skip": POCKET.clip_skip,
-        "seed": None,
-        "loras": [],
-    }
     name = tool or CATALOG.get(model).tool_name
-    return AIMessage("", tool_calls=[{"name": name, "args": {**arguments, **changes}, "id": "call_1"}])
+    return AIMessage("", tool_calls=[{"name": name, "args": pocket_arguments(**changes), "id": "call_1"}])
 
 
 def paper_agent(folder: Path, backend: PaperBackend, **options: Any) -> DiffAgentGraph:

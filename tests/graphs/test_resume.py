@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,29 +16,20 @@ from langgraph.types import Command
 from graphs.agent import DiffAgentGraph
 from graphs.nodes.approve import Decision
 from tests.graphs.paper_world import ANIMALS, PaperBackend, ScriptedPlanner, calling, paper_agent
+from tests.killed_process import kill_after, started
 
-ROOT = Path(__file__).parents[2]
 FOX = {"request": "a fox", "options": {"max_attempts": 2}}
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 
 
 def long_request(folder: Path, step_seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.graphs.long_request", str(folder), str(step_seconds)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    return started("tests.graphs.long_request", folder, step_seconds)
 
 
 def test_after_kill_9_finished_attempts_are_not_drawn_again(tmp_path: Path) -> None:
     log = tmp_path / "drawn.log"
     killed = long_request(tmp_path, 0.4)
-    deadline = time.monotonic() + 60
-    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-        assert time.monotonic() < deadline
-        assert killed.poll() is None
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    kill_after(killed, log, 3, seconds=60)
 
     output, _ = long_request(tmp_path, 0.0).communicate(timeout=60)
     result = json.loads(output)

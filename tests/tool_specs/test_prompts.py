@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tool_specs.prompts import OTHER_TAG, clean_prompt, clean_text, without_loras
+from tool_specs.prompts import OTHER_TAG, clean_prompt, clean_text, positive_prompt, without_loras
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,8 @@ def test_hostile_nesting_takes_no_time() -> None:
     prompt, _ = without_loras("<lora:" * 20_000 + ">" * 20_000)
     assert time.process_time() - start < 1
     assert not OTHER_TAG.search(prompt)
+
+
+def test_the_positive_prompt() -> None:
+    assert positive_prompt("Prompt: a cat <lora:x:0.8>, red\nNegative prompt: dog") == "a cat, red"
+    assert positive_prompt("a cat") == "a cat"

@@ -58,6 +58,11 @@ def pocket_reward() -> Path:
     return POCKET_DIR / "reward"
 
 
+def pocket_calibration() -> Path:
+    """The file that says how the pocket reward scores ordinary pocket pictures."""
+    return pocket_reward() / "calibration.json"
+
+
 def pocket_planner() -> Path:
     """Where the pocket planner belongs: a transformers causal language model with its tokenizer and chat template."""
     return POCKET_DIR / "planner"

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 from tool_specs.prompts import clean_prompt, without_loras
 from tool_specs.ranking.documents import Described, Prompt, model_segment, prompt_segment
 from tool_specs.ranking.kept import KeptIndex
@@ -111,7 +111,7 @@ class CatalogIndex:
             for versions in changed.values():
                 versions.sort(key=lambda spec: -spec.version_id)
             return changed
-        ids = {parse_spec_id(change.spec_id)[0] for change in self.database.spec_changes(since, version)}
+        ids = {model_id_of(change.spec_id) for change in self.database.spec_changes(since, version)}
         return self.database.versions(sorted(ids))
 
     def _examples(

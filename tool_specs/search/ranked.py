@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import RequestError
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 from tool_specs.ranking.documents import CHECKPOINT, KINDS, NETWORK
 from tool_specs.ranking.features import Request
 from tool_specs.ranking.index import CatalogIndex
@@ -185,7 +185,7 @@ class RankedShortlister:
         """Rows with a version that the rules allow, as far as the index knows, (models,)."""
         if (bit := self.rules.offer) is None:
             return np.ones(len(view.models), dtype=bool)
-        on_disk = [parse_spec_id(spec_id)[0] for spec_id in self.rules.on_disk]
+        on_disk = [model_id_of(spec_id) for spec_id in self.rules.on_disk]
         allowed = (view.models.column("offers").astype(np.uint8) >> np.uint8(bit)) & np.uint8(1)
         return (allowed > 0) | np.isin(view.models.ids, on_disk)
 

@@ -19,7 +19,7 @@ from diffagent_tools.benchmarks.catalog.memory import memory_mb, most_memory_mb
 from diffagent_tools.benchmarks.catalog.stores import CONTENDERS, CORES
 from diffagent_tools.benchmarks.catalog.stores.protocol import Searched
 from tool_specs.exceptions import DiffAgentError
-from tool_specs.naming import parse_spec_id
+from tool_specs.naming import model_id_of
 
 K: Final = 10
 """How many specs a search is for."""
@@ -84,7 +84,7 @@ def _answers(store: Searched, queries: Sequence[Entry]) -> tuple[list[float], li
         start = time.perf_counter()
         ids = store.search(query.text, query.vector, K)
         seconds.append(time.perf_counter() - start)
-        found.append(_model(query.id) in map(_model, ids))
+        found.append(model_id_of(query.id) in map(model_id_of, ids))
         if sum(seconds) > PATIENCE and len(seconds) >= LEAST:
             break
     return seconds, found
@@ -96,14 +96,10 @@ def _upsert(store: Searched, spec: Entry) -> float:
     store.upsert(spec)
     ids = store.search(spec.text.split()[0], spec.vector, MORE)
     seconds = time.perf_counter() - start
-    if _model(spec.id) not in map(_model, ids):
+    if model_id_of(spec.id) not in map(model_id_of, ids):
         msg = f"{spec.id} was changed, and a search for its new name and vector does not find it; mend the store"
         raise DiffAgentError(msg)
     return seconds
-
-
-def _model(spec_id: str) -> int:
-    return parse_spec_id(spec_id)[0]
 
 
 STEPS: Final[dict[str, Callable[[str, Path, Corpus], dict[str, float]]]] = {

@@ -59,8 +59,7 @@ def pair_of(pair_id: str, split: str, world: World, request: Request, rng: np.ra
     wanted = request.wanted
     if wanted is None:
         return Pair(id=pair_id, instruction=request.text, split=split, source="pocket", wording="impossible")
-    checkpoint = world.catalog.get(world.drawn_by[wanted.subject])
-    network = world.catalog.get(world.styled_by[wanted.style]) if wanted.style else None
+    checkpoint, network = world.models(wanted)
     call = to_call(checkpoint, community_arguments(wanted, checkpoint, network, rng))
     return Pair(
         id=pair_id,

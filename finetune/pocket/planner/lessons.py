@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from diffagent_tools.tools.generation import offered
+from diffagent_tools.tools.generation import tool_names
 from finetune.pocket.planner.community import community_arguments
 from finetune.pocket.planner.requests import Request, RequestWriter, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
@@ -85,7 +85,7 @@ def _answer(
 ) -> AIMessage:
     """The call of the right checkpoint, or a refusal where it is not on offer or has failed."""
     wanted = request.wanted
-    tools = {spec.id: name for name, spec in offered(shortlist).items()}
+    tools = tool_names(shortlist)
     gold = world.drawn_by[wanted.subject] if wanted else None
     if wanted is None or gold not in tools or tools[gold] in broken:
         return declining()
@@ -93,11 +93,8 @@ def _answer(
 
 
 def _arguments(world: World, request: Request, rng: np.random.Generator) -> dict[str, object]:
-    wanted = request.wanted
-    assert wanted is not None
-    checkpoint = world.catalog.get(world.drawn_by[wanted.subject])
-    network = world.catalog.get(world.styled_by[wanted.style]) if wanted.style else None
-    return community_arguments(wanted, checkpoint, network, rng)
+    assert request.wanted is not None
+    return community_arguments(request.wanted, *world.models(request.wanted), rng)
 
 
 def _failures(
@@ -106,7 +103,7 @@ def _failures(
     """One or two attempts that went wrong, and the tools that cannot be drawn with."""
     messages: list[BaseMessage] = []
     broken: set[str] = set()
-    tools = {spec.id: name for name, spec in offered(shortlist).items()}
+    tools = tool_names(shortlist)
     wanted = lesson.request.wanted
     if wanted is None or world.drawn_by[wanted.subject] not in tools:
         return messages, broken

@@ -34,7 +34,7 @@ def make_untrained(folder: Path, texts: Iterable[str], *, size: Size, seed: int 
     """Train the tokenizer and write a folder with random weights, tokenizer and chat template.
 
     Args:
-        folder: Where to.
+        folder: Where to; it appears when it is whole.
         texts: Rendered conversations to learn the merges from.
         size: Of the network.
         seed: Of the weights.
@@ -67,6 +67,8 @@ def make_untrained(folder: Path, texts: Iterable[str], *, size: Size, seed: int 
     for layer in model.model.layers:
         torch.nn.init.constant_(layer.self_attn.q_norm.weight, ATTENTION_GAIN)
         torch.nn.init.constant_(layer.self_attn.k_norm.weight, ATTENTION_GAIN)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    part = folder.with_name(f"{folder.name}.part")
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    part.replace(folder)
     return sum(weight.numel() for weight in model.parameters())

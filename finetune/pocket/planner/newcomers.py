@@ -11,6 +11,7 @@ import numpy as np
 
 from finetune.dabench.bootstrap import Interval
 from finetune.dabench.pairs import Pair
+from finetune.dabench.report import cell
 from finetune.pocket.planner.dataset import pair_of
 from finetune.pocket.planner.requests import RequestWriter, held_out_phrase
 from finetune.pocket.planner.words import UNKNOWN
@@ -93,16 +94,17 @@ def choices(folder: Path, planner_folders: Sequence[tuple[str, Path]], count: in
     Returns:
         By planner, for "checkpoint" and "lora", how often it chose right.
     """
-    from diffagent_tools.chat_models.local import LocalChatDiffAgent
     from diffagent_tools.embeddings import MiniLMEmbedder
-    from finetune.dabench.evaluation import Planner, evaluate
+    from finetune.dabench.evaluation import evaluate
+    from finetune.dabench.planners import Source, planners_of
     from finetune.dabench.summary import summarise
     from tool_specs.search.shortlist import Shortlister
 
     world = world_with_newcomers()
     pairs = newcomer_pairs(world, count)
-    planners = [Planner(name, LocalChatDiffAgent(folder=path), version=str(path)) for name, path in planner_folders]
-    results = evaluate(pairs, planners, Shortlister(world.catalog, MiniLMEmbedder()), folder)
+    shortlister = Shortlister(world.catalog, MiniLMEmbedder())
+    planners = planners_of([f"{name}=local:{path}" for name, path in planner_folders], Source(shortlister, folder))
+    results = evaluate(pairs, planners, shortlister, folder)
     by_split = {summary.split: summary.intervals for summary in summarise(pairs, results)}
     return {
         name: {
@@ -118,7 +120,7 @@ def table(found: dict[str, dict[str, Choice]]) -> str:
     lines = ["| planner | what | trained | new | new / trained |", "| --- | --- | ---: | ---: | ---: |"]
     for name, kinds in found.items():
         for kind, choice in kinds.items():
-            lines.append(f"| {name} | {kind} | {_share(choice.trained)} | {_share(choice.new)} | {choice.ratio:.2f} |")
+            lines.append(f"| {name} | {kind} | {cell(choice.trained)} | {cell(choice.new)} | {choice.ratio:.2f} |")
     return "\n".join(lines)
 
 
@@ -128,7 +130,3 @@ def _any(_subject: str, _style: str | None) -> bool:
 
 def _styled(_subject: str, style: str | None) -> bool:
     return style is not None
-
-
-def _share(one: Interval) -> str:
-    return f"{100 * one.mean:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"

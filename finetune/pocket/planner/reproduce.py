@@ -20,6 +20,7 @@ from finetune.sfta.align import AlignSettings, align
 from finetune.sfta.curves import learning_curves
 from finetune.sfta.rollouts import RolloutSettings
 from finetune.sfta.sft import SFTSettings, train_sft
+from tool_specs.whole_files import write_whole, written_whole
 
 EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
@@ -142,7 +143,7 @@ class Reproduction:
         ]
         with self._workers() as workers:
             made = list(workers.map(_rollout_lines, parts))
-        _write_whole(path, "".join(line for lines in made for line in lines))
+        write_whole(path, "".join(line for lines in made for line in lines))
         return path
 
     def rrhf(self) -> Path:
@@ -197,9 +198,10 @@ class Reproduction:
             parts = [report.result().read_text(encoding="utf-8") for report in reports]
             parts.append(f"# Models that came after training\n\n{table(new.result())}\n")
         curves = learning_curves({name: self.folder / name / "log.jsonl" for name in ("drilled", "sft", "rrhf", "dpo")})
-        (self.folder / "curves.png").write_bytes(curves)
+        with written_whole(self.folder / "curves.png") as partial:
+            partial.write_bytes(curves)
         report = self.folder / "report.md"
-        _write_whole(report, "\n".join(parts))
+        write_whole(report, "\n".join(parts))
         return report
 
     def _aligned(self, method: str) -> Path:
@@ -243,13 +245,7 @@ def _write_shuffled(path: Path, rows: Sequence[dict[str, str]]) -> None:
     import numpy as np
 
     order = np.random.default_rng(0).permutation(len(rows))
-    _write_whole(path, "".join(json.dumps(rows[place], ensure_ascii=False) + "\n" for place in order))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial_path = path.with_name(f".{path.name}.part")
-    partial_path.write_text(text, encoding="utf-8")
-    partial_path.replace(path)
+    write_whole(path, "".join(json.dumps(rows[place], ensure_ascii=False) + "\n" for place in order))
 
 
 def _texts(lessons: Path) -> Iterator[str]:

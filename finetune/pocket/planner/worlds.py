@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.requests import Wanted, held_out_phrase
 from finetune.pocket.planner.words import NAME_PARTS, STYLE_NAMES, UNKNOWN
 from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
 from finetune.pocket.world import COLOURS, SCENES, STYLES, SUBJECTS, all_subjects
@@ -31,6 +31,11 @@ class World:
     catalog: Catalog
     drawn_by: dict[str, str]
     styled_by: dict[str, str]
+
+    def models(self, wanted: Wanted) -> tuple[ToolSpec, ToolSpec | None]:
+        """The checkpoint that draws a wanted picture, and the network of its style; None without one."""
+        network = self.catalog.get(self.styled_by[wanted.style]) if wanted.style else None
+        return self.catalog.get(self.drawn_by[wanted.subject]), network
 
     @property
     def subjects(self) -> list[str]:

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import Field
 
-from tool_specs.families import POCKET
+from tests.pocket_arguments import pocket_arguments
 
 
 class Scripted(BaseChatModel):
@@ -51,18 +51,6 @@ class Scripted(BaseChatModel):
 
 def calling(tool: str, **changes: object) -> AIMessage:
     """An answer that calls a pocket model's tool with ordinary arguments."""
-    arguments = {
-        "prompt": "a fox",
-        "negative_prompt": "",
-        "sampler": POCKET.sampler,
-        "steps": 4,
-        "cfg_scale": POCKET.cfg_scale,
-        "width": POCKET.width,
-        "height": POCKET.height,
-        "clip_skip": 1,
-        "seed": 5,
-        "loras": [],
-    }
     usage = {"input_tokens": 200, "output_tokens": 30, "total_tokens": 230}
-    call = {"name": tool, "args": {**arguments, **changes}, "id": "call_1"}
+    call = {"name": tool, "args": pocket_arguments(**{"seed": 5, **changes}), "id": "call_1"}
     return AIMessage("", tool_calls=[call], usage_metadata=usage)  # type: ignore[arg-type]

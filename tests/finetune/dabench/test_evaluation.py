@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +19,10 @@ from finetune.json_lines import JsonLines
 from tests.finetune.dabench.paper_pairs import paper_pairs
 from tests.finetune.dabench.scripted import Scripted, calling
 from tests.graphs.paper_world import ANIMALS, CATALOG, FOOD, PIXEL, BrightnessReward, PaperBackend
+from tests.killed_process import kill_after, started
 from tool_specs.exceptions import BackendError, CallError, WeightsError
 from tool_specs.search.shortlist import Shortlister
 
-ROOT = Path(__file__).parents[3]
 FOX, PIZZA = CATALOG.get(ANIMALS).tool_name, CATALOG.get(FOOD).tool_name
 REFUSAL = AIMessage("None of them can.")
 
@@ -202,21 +198,13 @@ def test_an_interrupt_keeps_what_is_done(asked: Ask, tmp_path: Path) -> None:
 
 
 def long_evaluation(folder: Path, step_seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.finetune.dabench.long_evaluation", str(folder), str(step_seconds)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
+    return started("tests.finetune.dabench.long_evaluation", folder, step_seconds)
 
 
 def test_after_kill_9_nothing_is_asked_or_drawn_again(tmp_path: Path) -> None:
     log = tmp_path / "drawn.log"
     killed = long_evaluation(tmp_path, 0.1)
-    deadline = time.monotonic() + 120
-    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-        assert time.monotonic() < deadline
-        assert killed.poll() is None
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    kill_after(killed, log, 3, seconds=120)
     kept = rows_in(tmp_path)
     assert 2 <= len(kept) <= 4
     with (tmp_path / FILE_NAME).open("a") as file:

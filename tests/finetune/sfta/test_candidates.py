@@ -15,7 +15,7 @@ from diffagent_tools.chat_models.tool_choice import ToolCaller
 from finetune.dabench.pairs import Pair
 from finetune.pocket.planner.dataset import pocket_pairs
 from finetune.pocket.planner.worlds import pocket_world
-from finetune.sfta.candidates import Candidate, arguments_of, candidates
+from finetune.sfta.candidates import Candidate, Variety, arguments_of, candidates
 from tests.graphs.paper_world import WordEmbedder
 from tool_specs.calls import Call, parse_call
 from tool_specs.search.shortlist import Shortlister
@@ -73,7 +73,7 @@ def found(
 ) -> list[Candidate]:  # fmt: skip
     return candidates(
         planner, pair.instruction, shortlister.shortlist(pair.instruction), np.random.default_rng(seed),
-        gold=pair.call if gold is None else gold, sampled=sampled, perturbed=perturbed, temperature=1.0,
+        gold=pair.call if gold is None else gold, variety=Variety(sampled, perturbed, 1.0),
     )  # fmt: skip
 
 
