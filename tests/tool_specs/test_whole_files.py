@@ -18,7 +18,7 @@ def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
 def test_what_was_not_written_to_its_end_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     write_whole(path, "old")
-    with pytest.raises(ZeroDivisionError), written_whole(path) as partial:
+    with pytest.raises(ZeroDivisionError), written_whole(path) as partial:  # noqa: PT012
         partial.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
