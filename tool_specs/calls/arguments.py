@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -22,8 +22,23 @@ from tool_specs.validation import one_line, shown
 
 _SIZE_STEP = 64
 _MAX_NAME = 60
+_MAX_TRIGGERS = 3
+"""Trigger words told of a network; some list dozens of them, most for single costumes or poses."""
 _MARKS = str.maketrans(";<>[]", ",‹›()")
 """What stands between networks, and what language models take for marks of their own."""
+
+
+class _Network(NamedTuple):
+    """What is told of a network on offer."""
+
+    id: str
+    name: str
+    trigger_words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Its id and name, and what calls it; names and words are a stranger's: none can fake another entry."""
+        told = f"{self.id} is {_quoted(self.name)}"
+        return f"{told} triggered by {_quoted(', '.join(self.trigger_words))}" if self.trigger_words else told
 
 
 class Arguments(BaseModel):
@@ -59,8 +74,12 @@ def arguments_model(spec: ToolSpec, shortlist: Sequence[ToolSpec] = ()) -> type[
         msg = f"{spec.id} is a {spec.type}: only a checkpoint draws; name the network in a checkpoint's loras"
         raise CallError(msg)
     call_model(spec.family)
-    networks = {other.id: other.model_name for other in shortlist if other.is_network and compatible(other, spec).ok}
-    return _arguments_model(spec.id, spec.tool_name, spec.family, spec.recommended, tuple(networks.items()))
+    networks = {
+        other.id: _Network(other.id, other.model_name, other.trigger_words[:_MAX_TRIGGERS])
+        for other in shortlist
+        if other.is_network and compatible(other, spec).ok
+    }
+    return _arguments_model(spec.id, spec.tool_name, spec.family, spec.recommended, tuple(networks.values()))
 
 
 def to_call(
@@ -122,7 +141,7 @@ def _check_networks(spec: ToolSpec, loras: object, shortlist: Sequence[ToolSpec]
 
 @lru_cache(maxsize=256)
 def _arguments_model(
-    checkpoint: str, name: str, family_name: str, recommended: Recommended, networks: tuple[tuple[str, str], ...]
+    checkpoint: str, name: str, family_name: str, recommended: Recommended, networks: tuple[_Network, ...]
 ) -> type[Arguments]:
     family = FAMILIES[family_name]
     # The values of an enum are known only here, which `Literal` in a type expression cannot say.
@@ -163,9 +182,9 @@ def _arguments_model(
     return model
 
 
-def _lora_model(networks: tuple[tuple[str, str], ...]) -> Any:
+def _lora_model(networks: tuple[_Network, ...]) -> Any:
     """The entry of `loras`: an id out of those that fit, and a weight."""
-    ids: Any = Literal[tuple(network for network, _ in networks)] if networks else str
+    ids: Any = Literal[tuple(network.id for network in networks)] if networks else str
     return create_model(
         "Lora",
         __base__=Arguments,
@@ -174,12 +193,14 @@ def _lora_model(networks: tuple[tuple[str, str], ...]) -> Any:
     )
 
 
-def _loras_description(networks: tuple[tuple[str, str], ...]) -> str:
-    """The networks with their names, which are a stranger's words: none can fake another entry of the list."""
+def _loras_description(networks: tuple[_Network, ...]) -> str:
     if not networks:
         return "No network fits this model: leave it empty."
-    named = (f"{network} is {name.translate(_MARKS)[:_MAX_NAME]!r}" for network, name in networks)
-    return "Networks to add, or none. " + "; ".join(named)
+    return "Networks to add, or none. " + "; ".join(map(str, networks))
+
+
+def _quoted(words: str) -> str:
+    return repr(words.translate(_MARKS)[:_MAX_NAME])
 
 
 def _sizes(family: Family, recommended: int) -> tuple[int, ...]:

@@ -41,10 +41,11 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
         place = f" on a {rng.choice(BACKGROUNDS)} background" if rng.random() < 0.4 else ""
         lines = [_line(one, tool, word, said, rng) for one, tool in tools.items()]
         rng.shuffle(lines)
-        lines += [f"+ {network} is '{_name(rng)}'" + (f" knows '{one}'." if one == style else "")
-                  for one, network in networks.items()]  # fmt: skip
+        triggers = {one: one if rng.random() < 0.7 else _word(words, rng) for one in styles}
+        lines += [f"+ {network} is '{_name(rng)}' triggered by '{triggers[one]}'" +
+                  (f" knows '{one}'." if one == style else "") for one, network in networks.items()]  # fmt: skip
         text = str(rng.choice(frames)).format(f"{said}{place}" + (f", {style}" if style else ""))
-        prompt = (f"{style}, " if style else "") + f"a {word}{place}"
+        prompt = (f"{triggers[style]}, " if style else "") + f"a {word}{place}"
         call = f'<tool_call>\n{{"name": "{tools[word]}", "arguments": {{"prompt": "{prompt}", "negative_prompt": ""'
         if style:
             call += f', "loras": [{{"id": "{networks[style]}'

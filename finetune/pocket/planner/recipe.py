@@ -36,7 +36,7 @@ class Recipe:
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
-    sft_steps: int = 1000
+    sft_steps: int = 3000
     rollouts: int = 500
     sampled: int = 2
     perturbed: int = 2
