@@ -62,13 +62,18 @@ class Studio:
         """Name of the reward."""
         return self._reward.name
 
-    def judged(self, call: Mapping[str, object], pair: Pair) -> Judgement:
+    def judged(self, call: Mapping[str, object], pair: Pair, *, number: int = 0) -> Judgement:
         """Draw and judge the call of a pair.
+
+        Args:
+            call: As JSON.
+            pair: Says what the picture is judged by, and its seed.
+            number: Of the picture: other numbers have other seeds.
 
         Raises:
             WeightsError: A model on offer cannot be loaded: another planner would fail just so.
         """
-        seeded = parse_call(call).model_copy(update={"seed": seed_of(pair.id)})
+        seeded = parse_call(call).model_copy(update={"seed": seed_of(pair.id, number)})
         key = _digest(seeded.model_dump(mode="json"), pair.reference, self._reward.name)
         if key not in self._known:
             self._known[key] = self._draw(seeded, pair.reference, key)
@@ -92,9 +97,10 @@ class Studio:
         return Judgement(key=key, reward=reward, scores=scores, seconds=seconds)
 
 
-def seed_of(pair_id: str) -> int:
-    """The seed of all pictures for a pair."""
-    return int.from_bytes(hashlib.sha256(pair_id.encode()).digest()[:4], "big")
+def seed_of(pair_id: str, number: int = 0) -> int:
+    """The seed of every planner's picture with this number for a pair."""
+    named = f"{pair_id}/{number}" if number else pair_id
+    return int.from_bytes(hashlib.sha256(named.encode()).digest()[:4], "big")
 
 
 def _digest(*parts: object) -> str:

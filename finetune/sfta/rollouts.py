@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,8 @@ class RolloutSettings(BaseModel):
     """Variants of the planner's own call for each pair."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the samples."""
+    seeds: int = Field(default=2, gt=0)
+    """Pictures of each candidate, whose mean reward counts: the luck of one seed outweighs most parameters."""
     shard: int = Field(default=0, ge=0)
     shards: int = Field(default=1, gt=0)
     """Every `shards`-th pair, starting with number `shard`: several processes share the work."""
@@ -80,7 +83,7 @@ class RolloutMaker:
         planner: Proposes.
         tokenizer: Of the planner, with its chat template.
         shortlister: Offers.
-        studio: Draws and scores; all pictures of a pair have one seed, so that only the call makes the difference.
+        studio: Draws and scores; the candidates of a pair have the same seeds, so that the call makes the difference.
         settings: How many candidates, and from which seed.
     """
 
@@ -123,7 +126,10 @@ class RolloutMaker:
         call = candidate.reading.call
         if pair.call is None:
             return REFUSED_RIGHTLY if call is None else CALLED_WRONGLY
-        return NOTHING_DRAWN if call is None else self._studio.judged(call.model_dump(mode="json"), pair).reward
+        if call is None:
+            return NOTHING_DRAWN
+        drawn = call.model_dump(mode="json")
+        return fmean(self._studio.judged(drawn, pair, number=one).reward for one in range(self._settings.seeds))
 
 
 def make_rollouts(

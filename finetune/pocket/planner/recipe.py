@@ -25,6 +25,7 @@ class Recipe:
         rollouts: Instructions whose candidates are drawn.
         sampled: Answers sampled for each of them.
         perturbed: Variants of the planner's call made for each of them.
+        seeds: Pictures drawn of each candidate.
         align_epochs: Passes of stage 2 over the rollouts.
         drawn: Pairs of each drawn split that are evaluated.
         asked: Pairs of the split `requests` that are evaluated.
@@ -40,6 +41,7 @@ class Recipe:
     rollouts: int = 500
     sampled: int = 2
     perturbed: int = 2
+    seeds: int = 2
     align_epochs: float = 2.0
     drawn: int = 240
     asked: int = 2000
@@ -57,6 +59,7 @@ QUICK = Recipe(
     rollouts=10,
     sampled=1,
     perturbed=1,
+    seeds=1,
     align_epochs=1.0,
     drawn=6,
     asked=24,

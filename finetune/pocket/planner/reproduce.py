@@ -136,6 +136,7 @@ class Reproduction:
                 limit=self.recipe.rollouts,
                 sampled=self.recipe.sampled,
                 perturbed=self.recipe.perturbed,
+                seeds=self.recipe.seeds,
                 shard=shard,
                 shards=shards,
             )

@@ -97,8 +97,25 @@ def test_candidates_are_worth_what_their_pictures_are(
             arguments = called(response)
             expected = 0.0 if arguments["cfg_scale"] > 15 else min(1.0, 2.5 * arguments["steps"] / 255)
             assert reward == pytest.approx(expected, abs=0.02)
-        assert {call.seed for call in backend.drawn} == {seed_of(pair.id)}
-        assert len(backend.drawn) == len(row.responses) - 1
+        assert {call.seed for call in backend.drawn} == {seed_of(pair.id), seed_of(pair.id, 1)}
+        assert len(backend.drawn) == 2 * (len(row.responses) - 1)
+
+
+def test_what_one_seed_gives_is_averaged_over_all(
+    untaught: LocalChatDiffAgent, pairs: list[Pair], settings: RolloutSettings, tmp_path: Path
+) -> None:
+    class LuckyBackend(GreyBackend):
+        """Every other picture is twice as bright."""
+
+        def draw(self, call: Call, **others: object) -> Drawing:
+            steps = 40 if len(self.drawn) % 2 else 80
+            return super().draw(call.model_copy(update={"steps": steps, "cfg_scale": 5.0}))
+
+    studio = Studio(LuckyBackend(), BrightnessReward(), tmp_path / "lucky")
+    shortlister = Shortlister(pocket_world().catalog, WordEmbedder())
+    maker = RolloutMaker(untaught, untaught.decoder.tokenizer, shortlister, studio, settings)
+    rewards = maker.rollout(next(pair for pair in pairs if pair.call)).rewards
+    assert rewards[:-1] == [pytest.approx(2.5 * 60 / 255, abs=0.02)] * (len(rewards) - 1)
 
 
 def test_calls_for_what_nothing_draws_are_worth_nothing_undrawn(
