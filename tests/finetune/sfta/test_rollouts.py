@@ -182,5 +182,5 @@ def test_real_pictures_are_drawn_and_judged(pairs: list[Pair], settings: Rollout
     assert [row.id for row in rows] == [pair.id for pair in chosen]
     assert rows[0].rewards[-1] == 1.0
     assert 0 < rows[1].rewards[0] < 1
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(rows[1].responses) - 1
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2 * (len(rows[1].responses) - 1)
     assert [Rollout.model_validate_json(line) for line in settings.rows.read_text().splitlines()] == rows
