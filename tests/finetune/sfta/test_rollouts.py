@@ -184,3 +184,5 @@ def test_real_pictures_are_drawn_and_judged(pairs: list[Pair], settings: Rollout
     assert 0 < rows[1].rewards[0] < 1
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 2 * (len(rows[1].responses) - 1)
     assert [Rollout.model_validate_json(line) for line in settings.rows.read_text().splitlines()] == rows
+    with pytest.raises(ConfigError, match=r"rollouts-0-of-1\.jsonl was begun with another temperature; choose another"):
+        run_rollouts(settings.model_copy(update={"temperature": 0.5}))
