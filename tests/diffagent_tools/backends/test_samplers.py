@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import diffusers
 import pytest
 import torch
 
 from diffagent_tools.backends.pipelines import PIPELINES
-from diffagent_tools.backends.samplers import SAMPLERS, scheduler_of
+from diffagent_tools.backends.samplers import scheduler_of
 from tests.tiny_world import SCHEDULE
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
+from tool_specs.schedulers import FLOW_SCHEDULERS, SCHEDULERS
 
 
 def _solve(name: str, steps: int) -> float:
@@ -37,15 +39,29 @@ def _solve(name: str, steps: int) -> float:
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("steps", [8, 20])
 def test_every_sampler_finds_the_picture_of_a_perfect_model(name: str, steps: int) -> None:
     assert _solve(name, steps) < 0.15
 
 
+@pytest.mark.parametrize("name", FLOW_SCHEDULERS)
+def test_every_sampler_of_flows_finds_the_picture_of_a_perfect_model(name: str) -> None:
+    kind = FLOW_SCHEDULERS[name]
+    shift = {"flow_shift": 3.0} if kind.settings else {}
+    scheduler = getattr(diffusers, kind.name).from_config({"shift": 3.0}, **kind.settings, **shift)
+    scheduler.set_timesteps(12)
+    target = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
+    sample = torch.randn(target.shape, generator=torch.Generator().manual_seed(1))
+    for time in scheduler.timesteps:
+        velocity = (sample - target) / (time / 1000)
+        sample = scheduler.step(velocity, time, sample, return_dict=False)[0]
+    assert float((sample - target).abs().max()) < 0.02
+
+
 def test_every_sampler_of_a_family_that_is_drawn_is_known() -> None:
     for family in PIPELINES:
-        assert set(FAMILIES[family].samplers) <= set(SAMPLERS)
+        assert set(FAMILIES[family].samplers) <= set(SCHEDULERS)
 
 
 def test_the_checkpoints_own_noise_schedule_is_kept() -> None:

@@ -1,0 +1,109 @@
+"""What a call is drawn with: its models as specs, checked to fit together before anything is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from tool_specs.calls import Call
+from tool_specs.catalog import AnyCatalog
+from tool_specs.compatibility import compatible
+from tool_specs.exceptions import CallError, CatalogError
+from tool_specs.spec import ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """A LoRA, LoCon or DoRA of a call and its weight."""
+
+    spec: ToolSpec
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A textual inversion of a call, and the word of its prompts that calls it."""
+
+    spec: ToolSpec
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """The models of a call."""
+
+    checkpoint: ToolSpec
+    loras: tuple[Lora, ...]
+    embeddings: tuple[Embedding, ...]
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """All of them, the checkpoint first."""
+        return (self.checkpoint, *(lora.spec for lora in self.loras), *(one.spec for one in self.embeddings))
+
+
+def ingredients(call: Call, catalog: AnyCatalog) -> Ingredients:
+    """Look the models of a call up.
+
+    Raises:
+        CallError: One of them is unknown, is of another kind than its place in the call says, or does not fit.
+    """
+    checkpoint = _spec(call.checkpoint, catalog)
+    if not checkpoint.is_checkpoint:
+        msg = f"{checkpoint.id} is a {checkpoint.type}; a call draws with a Checkpoint"
+        raise CallError(msg)
+    if call.family != checkpoint.family:
+        msg = f"the call is for {call.family!r}, but {checkpoint.id} is {checkpoint.family!r}; use that family's call"
+        raise CallError(msg)
+    loras, embeddings = [], []
+    for use in call.loras:
+        network = _spec(use.id, catalog)
+        fit = compatible(network, checkpoint)
+        if not fit.ok:
+            msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
+            raise CallError(msg)
+        if network.type == "TextualInversion":
+            embeddings.append(Embedding(network, _word(network, call)))
+        else:
+            loras.append(Lora(network, use.weight))
+    return Ingredients(checkpoint, tuple(loras), tuple(embeddings))
+
+
+def file_name(spec: ToolSpec) -> str:
+    """The bare name of a spec's weights file, whatever folders a stranger has put before it.
+
+    Raises:
+        CallError: The catalog knows no weights file of it that has a name.
+    """
+    name = PurePosixPath(spec.primary_file.name.replace("\\", "/")).name if spec.primary_file else ""
+    if not name or name == "..":
+        msg = f"the catalog knows no weights file of {spec.id} ({spec.model_name!r}); choose another version"
+        raise CallError(msg)
+    return name
+
+
+def word_pattern(word: str) -> re.Pattern[str]:
+    """Finds the word of an embedding in a prompt, in any letter case, but not inside of a longer word."""
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+
+
+def _spec(spec_id: str, catalog: AnyCatalog) -> ToolSpec:
+    try:
+        return catalog.get(spec_id)
+    except CatalogError as error:
+        raise CallError(str(error)) from error
+
+
+def _word(embedding: ToolSpec, call: Call) -> str:
+    """The first of the embedding's words that a prompt holds; without one it would do nothing."""
+    known = dict.fromkeys((PurePosixPath(file_name(embedding)).stem, *embedding.trigger_words))
+    text = f"{call.prompt}\n{call.negative_prompt}"
+    for word in known:
+        if word and word_pattern(word).search(text):
+            return word
+    msg = (
+        f"the embedding {embedding.id} acts only through its word; put {' or '.join(map(repr, known))} "
+        "into the prompt or the negative prompt"
+    )
+    raise CallError(msg)
