@@ -13,7 +13,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -29,6 +29,8 @@ INFOTEXT_KEY: Final = "parameters"
 """PNG text chunk that A1111 and Civitai read."""
 CALL_KEY: Final = "diffagent"
 """PNG text chunk with the call and whatever was stored beside it, as JSON."""
+SHEET_KEY: Final = "diffagent-sheet"
+"""PNG text chunk of a contact sheet: what is told of each picture on it, as a JSON list."""
 
 _REMEDIES: Final = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -79,7 +81,24 @@ class ArtifactStore:
         Raises:
             ArtifactError: The folder cannot be written to. Nothing half-written is left there.
         """
-        data = _png(image, infotext=infotext, record={**(extra or {}), "call": call.model_dump(mode="json")})
+        record = {**(extra or {}), "call": call.model_dump(mode="json")}
+        return self._save(image, {INFOTEXT_KEY: infotext, CALL_KEY: json.dumps(record, sort_keys=True)})
+
+    def save_sheet(self, image: Image, cells: Sequence[Mapping[str, object]]) -> ImageReference:
+        """Store a picture that shows others beside each other.
+
+        Args:
+            image: The picture.
+            cells: JSON values about each picture on it; they travel inside the file.
+
+        Raises:
+            ArtifactError: The folder cannot be written to. Nothing half-written is left there.
+        """
+        return self._save(image, {SHEET_KEY: json.dumps(list(cells), sort_keys=True)})
+
+    def _save(self, image: Image, texts: Mapping[str, str]) -> ImageReference:
+        """Store a picture with its text chunks."""
+        data = _png(image, texts)
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         if not _holds(path, data):
@@ -102,9 +121,54 @@ class ArtifactStore:
         Raises:
             ArtifactError: The picture is not in the store, or was changed.
         """
+        return self.load(reference["sha256"])
+
+    def load(self, digest: str) -> Image:
+        """Read a picture back by the hash of its file, as a call names the picture that it begins from.
+
+        Args:
+            digest: SHA-256 of the file, lower-case hex.
+
+        Raises:
+            ArtifactError: The picture is not in the store, or was changed.
+        """
         from PIL import Image
 
-        digest = reference["sha256"]
+        with Image.open(io.BytesIO(self.read(digest))) as picture:
+            picture.load()
+            return picture
+
+    def find(self, digest: str) -> ImageReference:
+        """The reference of a picture in the store.
+
+        Args:
+            digest: SHA-256 of the file, lower-case hex.
+
+        Raises:
+            ArtifactError: The picture is not in the store, or was changed.
+        """
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.read(digest))) as picture:
+            width, height = picture.size
+        return ImageReference(
+            type="image",
+            sha256=digest,
+            path=str(self._path(digest)),
+            width=width,
+            height=height,
+            media_type="image/png",
+        )
+
+    def read(self, digest: str) -> bytes:
+        """The PNG file of a picture as it was stored, with its infotext and its call.
+
+        Args:
+            digest: SHA-256 of the file, lower-case hex.
+
+        Raises:
+            ArtifactError: The picture is not in the store, or was changed.
+        """
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
             msg = f"{digest[:80]!r} is not a SHA-256; use a reference that this store returned"
             raise ArtifactError(msg)
@@ -113,9 +177,7 @@ class ArtifactStore:
         if hashlib.sha256(data).hexdigest() != digest:
             msg = f"the picture {path} was changed or damaged since it was stored; draw it again"
             raise ArtifactError(msg)
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-            return picture
+        return data
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.png"
@@ -153,14 +215,14 @@ def _text_chunks(path: Path) -> dict[str, str]:
         raise ArtifactError(msg) from error
 
 
-def _png(image: Image, *, infotext: str, record: Mapping[str, object]) -> bytes:
+def _png(image: Image, texts: Mapping[str, str]) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
-    texts = PngInfo()
-    texts.add_text(INFOTEXT_KEY, infotext)
-    texts.add_text(CALL_KEY, json.dumps(record, sort_keys=True))
+    chunks = PngInfo()
+    for key, text in texts.items():
+        chunks.add_text(key, text)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=texts)
+    image.save(buffer, format="PNG", pnginfo=chunks)
     return buffer.getvalue()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent_tools.chat_models.rendering import render
-from diffagent_tools.devices import fitting_threads, quiet_libraries, require, torch_device
+from diffagent_tools.devices import fitting_threads, one_load_at_a_time, quiet_libraries, require, torch_device
 from tool_specs.exceptions import ConfigError, RequestError, WeightsError
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _load(folder: Path, device: torch.device) -> _Parts:
         )
         raise ConfigError(msg)
     require("torch", "transformers", "llguidance")
-    with quiet_libraries():
+    with quiet_libraries(), one_load_at_a_time():
         import transformers
 
         try:

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
+from diffagent_tools.chat_models.agent_loop import next_word, split_search
 from diffagent_tools.chat_models.calling import calling, new_call_id
 from diffagent_tools.chat_models.decoding import Decoded, Decoder
 from diffagent_tools.chat_models.grammar import answer_grammar
@@ -79,7 +80,15 @@ class LocalChatDiffAgent(ToolCaller):
         **kwargs: Any,
     ) -> ChatResult:
         choice = chosen_tool(kwargs.get("tool_choice"))
-        tools = [] if choice == "none" else list(kwargs.get("tools") or [])
+        tools, can_search = split_search([] if choice == "none" else kwargs.get("tools") or [])
+        word = next_word(messages, can_search=can_search) if choice is None else None
+        if word is not None:
+            reason = "tool_calls" if word.tool_calls else "stop"
+            word.response_metadata = {
+                "model_name": self.model_name, "model_provider": PROVIDER, "finish_reason": reason
+            }  # fmt: skip
+            word.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+            return ChatResult(generations=[ChatGeneration(message=word)])
         told = convert_to_openai_messages(messages)
         decoded = self.decoder.decode(
             self.decoder.render(told, tools),

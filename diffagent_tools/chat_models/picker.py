@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field
 
+from diffagent_tools.chat_models.agent_loop import next_word, split_search
 from diffagent_tools.chat_models.attempts import PastAttempt, attempts_in
 from diffagent_tools.chat_models.offers import Offer, offers_in
 from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
@@ -22,8 +23,8 @@ from tool_specs.search.shortlist import AnyShortlister, Shortlist
 class ToolPicker(ToolCaller):
     """Calls one of the bound tools that are models of the catalog, or says in words that none will do.
 
-    Tools that are no model of the catalog are never called. The last human message is the request. A subclass says how
-    it picks.
+    The last human message is the request. Of tools that are no model of the catalog only `search_models` is called,
+    once and before all others. A picture that nobody judges ends the request. A subclass says how it picks.
     """
 
     catalog: AnyCatalog = Field(exclude=True, repr=False)
@@ -61,10 +62,12 @@ class ToolPicker(ToolCaller):
     ) -> ChatResult:
         request, attempts = _request_of(messages), attempts_in(messages)
         choice = chosen_tool(kwargs.get("tool_choice"))
-        tools = [] if choice == "none" else kwargs.get("tools") or []
-        shortlist = self.shortlister.shortlist(request, k=max(8, len(tools)))
-        offers = offers_in(tools, self.catalog, shortlist)
-        message = self.answer(shortlist, offers, attempts, choice)
+        tools, can_search = split_search([] if choice == "none" else kwargs.get("tools") or [])
+        message = next_word(messages, can_search=can_search) if choice is None else None
+        if message is None:
+            shortlist = self.shortlister.shortlist(request, k=max(8, len(tools)))
+            offers = offers_in(tools, self.catalog, shortlist)
+            message = self.answer(shortlist, offers, attempts, choice)
         message.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         message.response_metadata = {"model_name": self.model_name, "model_provider": PROVIDER}
         return ChatResult(generations=[ChatGeneration(message=message)])

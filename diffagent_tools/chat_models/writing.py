@@ -52,7 +52,7 @@ def recommended_arguments(
         "height": recommended.height,
         "clip_skip": recommended.clip_skip,
         "seed": None,
-        "loras": [{"id": network.id, "weight": _weight(network)} for network in networks],
+        "loras": [{"id": network.id, "weight": recommended_weight(network)} for network in networks],
     }
     return {name: value for name, value in arguments.items() if name in offer.properties}
 
@@ -63,6 +63,11 @@ def write_prompt(spec: ToolSpec, networks: Sequence[ToolSpec], request: str, sho
     if FAMILIES[spec.family].closed_vocabulary and isinstance(shortlister, Shortlister):
         vocabulary = ClosedVocabulary.of(spec, networks, shortlister.embedder, thresholds=shortlister.thresholds)
         prompt = vocabulary.translate(prompt).text
+    return with_triggers(prompt, networks)
+
+
+def with_triggers(prompt: str, networks: Sequence[ToolSpec]) -> str:
+    """A prompt with the first trigger word of each network that has none of its own in it."""
     missing = [
         network.trigger_words[0]
         for network in networks
@@ -70,6 +75,12 @@ def write_prompt(spec: ToolSpec, networks: Sequence[ToolSpec], request: str, sho
     ]
     triggers = "".join(f", {word}" for word in missing)
     return prompt[: MAX_PROMPT - len(triggers)] + triggers
+
+
+def recommended_weight(network: ToolSpec) -> float:
+    """The weight that a network is used with, 1 where nothing is known."""
+    spread = network.recommended.weight
+    return round(_between(-2.0, spread.median, 2.0), 2) if spread else 1.0
 
 
 def _asked_for(offer: Offer, shortlist: Shortlist) -> list[ToolSpec]:
@@ -87,11 +98,6 @@ def _plain(request: str) -> str:
     label = NEGATIVE_LABEL.search(text)
     kept = text[: label.start()] if label else text
     return kept.strip(" ,\n") or re.sub(r"[<>]", " ", request).strip()
-
-
-def _weight(network: ToolSpec) -> float:
-    spread = network.recommended.weight
-    return round(_between(-2.0, spread.median, 2.0), 2) if spread else 1.0
 
 
 def _between(low: float, value: float, high: float) -> float:

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from langchain_core.tools import BaseTool, ToolException
 from langchain_core.utils.function_calling import convert_to_openai_function
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend
+from diffagent_tools.tools.descriptions import description_of, harmless
+from diffagent_tools.tools.drawing import draw
+from diffagent_tools.tools.faults import ActionableTool, told_to_the_model
+from diffagent_tools.tools.results import ImageResult
 from tool_specs.calls import Call, arguments_model, to_call
 from tool_specs.compatibility import compatible
-from tool_specs.exceptions import BackendError, CallError
-from tool_specs.infotext import spec_hashes, spec_names, to_infotext
 from tool_specs.naming import tool_name
 from tool_specs.search.shortlist import Hit, Shortlist
 from tool_specs.spec import ToolSpec
-from tool_specs.validation import one_line
-
-MAX_DESCRIPTION = 600
-"""Characters of a tool's description; with eight tools bound it is read eight times in every request."""
-_MAX_TAGS = 300
-_MAX_WHY = 240
-_LABEL = re.compile(r"\b(?:Recommended:|For this request:|Network (?=\w+:)|Tags:|Its author says:)")
-"""What begins a part of a description; in a stranger's words it would fake one."""
-_BRACKETS = str.maketrans("<>[]", "‹›()")
-"""Of what language models take for marks of their own, such as `<|im_end|>` and `[INST]`."""
 
 
-class GenerationTool(BaseTool):
+class GenerationTool(ActionableTool):
     """Draws with one checkpoint, and with the networks on offer that load into it.
 
     What the model that calls it can put right (a wrong argument, a checkpoint that cannot be drawn with) comes back as
@@ -43,7 +32,7 @@ class GenerationTool(BaseTool):
     ```python
     tool = GenerationTool.of(spec, networks, backend, store)
     message = tool.invoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments})
-    message.artifact["path"]
+    message.artifact["image"]["path"]
     ```
     """
 
@@ -55,7 +44,6 @@ class GenerationTool(BaseTool):
     """What draws."""
     store: ArtifactStore = Field(exclude=True, repr=False)
     """Where pictures are kept."""
-    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
 
     @classmethod
     def of(
@@ -89,8 +77,6 @@ class GenerationTool(BaseTool):
             networks=tuple(network for network in networks if network.is_network),
             backend=backend,
             store=store,
-            handle_tool_error=True,
-            handle_validation_error=_invalid,
         )
 
     @property
@@ -98,10 +84,10 @@ class GenerationTool(BaseTool):
         """What a language model reads; LangChain's own copy of the arguments would allow others beside them."""
         return arguments_model(self.spec, self.networks)
 
-    def _run(self, **arguments: object) -> tuple[str, dict[str, Any]]:
+    def _run(self, **arguments: object) -> tuple[str, ImageResult]:
         return self._draw(self._call(arguments), threading.Event())
 
-    async def _arun(self, **arguments: object) -> tuple[str, dict[str, Any]]:
+    async def _arun(self, **arguments: object) -> tuple[str, ImageResult]:
         """The same in a thread; when the task is cancelled the drawing stops before its next step."""
         call, cancel = self._call(arguments), threading.Event()
         try:
@@ -111,34 +97,12 @@ class GenerationTool(BaseTool):
             raise
 
     def _call(self, arguments: dict[str, object]) -> Call:
-        given = {name: _plain(value) for name, value in arguments.items()}
-        try:
+        given = {name: plain(value) for name, value in arguments.items()}
+        with told_to_the_model():
             return to_call(self.spec, given, shortlist=self.networks)
-        except CallError as error:
-            raise ToolException(str(error)) from error
 
-    def _draw(self, call: Call, cancel: threading.Event) -> tuple[str, dict[str, Any]]:
-        try:
-            drawing = self.backend.draw(call, cancel=cancel)
-        except (CallError, BackendError) as error:
-            raise ToolException(str(error)) from error
-        used = [self.spec, *(spec for spec in self.networks if spec.id in {lora.id for lora in call.loras})]
-        infotext = to_infotext(
-            drawing.call,
-            names=spec_names(used),
-            hashes=spec_hashes(used),
-            embeddings=[spec.id for spec in used if spec.type == "TextualInversion"],
-        )
-        reference = self.store.save(drawing.image, drawing.call, infotext=infotext)
-        content = {
-            "image": reference["sha256"],
-            "path": reference["path"],
-            "seed": drawing.call.seed,
-            "size": f"{reference['width']}x{reference['height']}",
-            "seconds": round(drawing.seconds, 2),
-            "model": self.spec.id,
-        }
-        return json.dumps(content), {**reference, "call": drawing.call.model_dump(mode="json")}
+    def _draw(self, call: Call, cancel: threading.Event) -> tuple[str, ImageResult]:
+        return draw(call, [self.spec, *self.networks], self.backend, self.store, cancel)
 
 
 def tools_for(shortlist: Shortlist, backend: Backend, store: ArtifactStore) -> list[GenerationTool]:
@@ -192,61 +156,19 @@ def _named(shortlist: Shortlist) -> dict[str, Hit]:
 
 def _why(hit: Hit, shortlist: Shortlist) -> str:
     """Why retrieval offers a checkpoint, and which networks the request asked for."""
-    reasons = [f"{_harmless('; '.join(hit.why))}."] if hit.why else []
+    reasons = [f"{harmless('; '.join(hit.why))}."] if hit.why else []
     reasons += [
-        f"Network {network.spec.id}: {_harmless('; '.join(network.why))}."
+        f"Network {network.spec.id}: {harmless('; '.join(network.why))}."
         for network in shortlist.networks
         if network.why and compatible(network.spec, hit.spec).ok
     ]
     return " ".join(reasons)
 
 
-def description_of(spec: ToolSpec, why: str = "") -> str:
-    """What a language model reads about a checkpoint, at most `MAX_DESCRIPTION` characters.
-
-    Names, tags and description are a stranger's words: they are quoted, and stand as data. Each label ("Tags:", …)
-    stands once at most, where this function puts it.
-
-    Args:
-        spec: The checkpoint.
-        why: What retrieval says of it and the request at hand.
-    """
-    learned = spec.recommended
-    name = _quoted(spec.model_name, 80)
-    text = (
-        f"Draws pictures with the image model {name} ({spec.base_model}, {spec.id}). Recommended: {learned.sampler}, "
-        f"{learned.steps.median:.0f} steps, cfg scale {learned.cfg_scale.median:g}, {learned.width}x{learned.height}."
-    )
-    if why:
-        text += f" For this request: {' '.join(why.split())[:_MAX_WHY]}"
-    if spec.tags:
-        text += f" Tags: {_quoted(', '.join(spec.tags), _MAX_TAGS)}."
-    room = MAX_DESCRIPTION - len(text) - len(" Its author says: .")
-    if spec.description and room > 40:
-        text += f" Its author says: {_quoted(spec.description, room)}."
-    return text[:MAX_DESCRIPTION]
-
-
-def _quoted(text: str, limit: int) -> str:
-    """A stranger's words between quotes, on one line, at most `limit` characters with the quotes."""
-    line = _harmless(text).replace('"', "'")
-    return f'"{line}"' if len(line) + 2 <= limit else f'"{line[: limit - 3].rstrip()}…"'
-
-
-def _harmless(text: str) -> str:
-    """A stranger's words on one line, without what is read as a label or as a mark."""
-    line = " ".join(text.translate(_BRACKETS).split())
-    return _LABEL.sub(lambda label: label[0][0].lower() + label[0][1:], line)
-
-
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Arguments as LangChain passes them hold Pydantic objects; a call is made of plain values."""
     if isinstance(value, BaseModel):
         return value.model_dump()
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value
-
-
-def _invalid(error: ValidationError | object) -> str:
-    return f"the arguments are not valid: {one_line(error) if isinstance(error, ValidationError) else error}"

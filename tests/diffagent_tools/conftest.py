@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL.Image import Image
 
+from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends import DiffusersBackend
+from diffagent_tools.embeddings import MiniLMEmbedder
+from diffagent_tools.toolkit import DiffAgentToolkit
 from tests.tiny_world import Shelf, TinyWorld, build_tiny_world
+from tool_specs.catalog import Catalog
+from tool_specs.search.shortlist import Shortlister
+from tool_specs.spec import ModelFile
+
+WEIGHTS = ModelFile(id=1, name="x.safetensors", type="Model", format="SafeTensor", size_kb=1)
+"""A file that makes a spec usable."""
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +35,14 @@ class Studio:
     loras: tuple[str, str]
     embedding: str
 
-    def backend(self) -> DiffusersBackend:
+    def backend(self, *, pictures: Callable[[str], Image] | None = None) -> DiffusersBackend:
         """A backend that has loaded nothing yet."""
         return DiffusersBackend(
-            self.shelf.catalog, device="cpu", files=self.shelf.file_of, configs={"pocket": self.world.config}
+            self.shelf.catalog,
+            device="cpu",
+            files=self.shelf.file_of,
+            configs={"pocket": self.world.config},
+            pictures=pictures,
         )
 
 
@@ -60,3 +75,15 @@ def copied_weights(tmp_path: Path, tiny_world: TinyWorld) -> Path:
     path = tmp_path / "model.safetensors"
     path.write_bytes(tiny_world.checkpoints[0].read_bytes())
     return path
+
+
+@pytest.fixture(scope="session")
+def pocket_toolkit(embedder: MiniLMEmbedder, tmp_path_factory: pytest.TempPathFactory) -> DiffAgentToolkit:
+    """The toolkit over the pocket world that ships, with a store of its own."""
+    catalog = Catalog.pocket()
+    return DiffAgentToolkit(
+        catalog=catalog,
+        backend=DiffusersBackend(catalog, device="cpu"),
+        shortlister=Shortlister(catalog, embedder),
+        store=ArtifactStore(tmp_path_factory.mktemp("artifacts")),
+    )

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sd_parsers import ParserManager
 
-from diffagent_tools.artifacts import ArtifactStore, ImageReference, read_call
+from diffagent_tools.artifacts import SHEET_KEY, ArtifactStore, ImageReference, read_call
 from tool_specs.calls import LoraUse, PocketCall
 from tool_specs.exceptions import ArtifactError
 from tool_specs.infotext import to_infotext
@@ -124,6 +124,18 @@ def test_the_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     assert Path(reference["path"]).stat().st_mode & 0o777 == 0o640
 
 
+def test_a_picture_is_found_by_its_hash(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "first")
+    reference = store.save(_picture(size=(64, 48)), CALL, infotext=INFOTEXT)
+    assert store.find(reference["sha256"]) == reference
+    for wrong in ("0" * 64, reference["sha256"].upper(), "../first"):
+        with pytest.raises(ArtifactError, match=r"cannot be read|is not a SHA-256"):
+            store.find(wrong)
+    Path(reference["path"]).write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match="changed or damaged"):
+        store.find(reference["sha256"])
+
+
 def test_a_missing_picture_and_a_bad_hash_are_named(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     reference = ImageReference(
@@ -214,3 +226,19 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
             pytest.raises(ArtifactError, match=f"{folder / 'out'}: it may not be written to; change its permissions"),
         ):
             ArtifactStore(folder / "out").save(_picture(), CALL, infotext=INFOTEXT)
+
+
+def test_a_picture_is_read_back_by_its_hash_alone(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    picture = _picture()
+    assert store.load(store.save(picture, CALL, infotext=INFOTEXT)["sha256"]).tobytes() == picture.tobytes()
+    with pytest.raises(ArtifactError, match="is not a SHA-256"):
+        store.load("../fox")
+
+
+def test_a_sheet_carries_what_is_told_of_its_pictures_and_no_call(tmp_path: Path) -> None:
+    reference = ArtifactStore(tmp_path).save_sheet(_picture(), [{"title": "1. Fox", "image": None}])
+    with Image.open(reference["path"]) as sheet:
+        assert json.loads(sheet.info[SHEET_KEY]) == [{"title": "1. Fox", "image": None}]
+    with pytest.raises(ArtifactError, match="holds no call"):
+        read_call(reference["path"])

@@ -15,7 +15,8 @@ from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends import DiffusersBackend
 from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.planning import GUIDE, conversation, read_answer
-from diffagent_tools.tools.generation import MAX_DESCRIPTION, offered, tool_schemas, tools_for
+from diffagent_tools.tools.descriptions import MAX_DESCRIPTION
+from diffagent_tools.tools.generation import offered, tool_schemas, tools_for
 from finetune.pocket.planner.tokenizer import blank_tokenizer
 from tests.tool_specs.conftest import SpecMaker, make_spec
 from tool_specs.catalog import Catalog

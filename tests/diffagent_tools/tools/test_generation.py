@@ -11,12 +11,14 @@ import pytest
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from diffagent_tools.artifacts import ArtifactStore, read_call
 from diffagent_tools.backends import DiffusersBackend
 from diffagent_tools.backends.protocol import Drawing, StepProgress
-from diffagent_tools.tools.generation import MAX_DESCRIPTION, GenerationTool, description_of, tools_for
+from diffagent_tools.tools.descriptions import MAX_DESCRIPTION, description_of
+from diffagent_tools.tools.generation import GenerationTool, tools_for
 from tests.diffagent_tools.conftest import Studio
 from tests.tiny_world import tiny_spec
 from tests.tool_specs.conftest import SpecMaker, make_spec
@@ -72,19 +74,37 @@ class TestStandard(ToolsUnitTests):
         return ARGUMENTS
 
 
+class TestStandardDrawing(ToolsIntegrationTests):
+    """LangChain's own suite of what a tool answers."""
+
+    @pytest.fixture
+    def tool(self, studio: Studio, shared_backend: DiffusersBackend, tmp_path: Path) -> BaseTool:
+        spec = studio.shelf.catalog.get(studio.checkpoints[0])
+        return GenerationTool.of(spec, [], shared_backend, ArtifactStore(tmp_path))
+
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return GenerationTool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return ARGUMENTS
+
+
 def test_a_picture_is_drawn_and_stored(tool: GenerationTool, studio: Studio) -> None:
     loras = [{"id": studio.loras[0], "weight": 0.5}]
     message = invoke(tool, loras=loras)
     assert message.status == "success"
     told = json.loads(message.text)
-    reference = message.artifact
+    assert message.artifact["type"] == "diffagent.image"
+    reference = message.artifact["image"]
     assert told["image"] == reference["sha256"]
     assert told["path"] == reference["path"]
     assert (told["seed"], told["size"], told["model"]) == (7, "32x32", studio.checkpoints[0])
     assert reference["type"] == "image"
-    json.dumps(reference)
+    json.dumps(message.artifact)
     call = read_call(reference["path"])
-    assert call.model_dump(mode="json") == reference["call"]
+    assert call.model_dump(mode="json") == message.artifact["call"]
     assert [lora.model_dump() for lora in call.loras] == loras
     picture = tool.store.open(reference)
     assert picture.size == (32, 32)
@@ -94,7 +114,7 @@ def test_a_picture_is_drawn_and_stored(tool: GenerationTool, studio: Studio) -> 
 def test_an_embedding_is_no_tag_in_the_infotext(tool: GenerationTool, studio: Studio) -> None:
     message = invoke(tool, prompt="a cat on a mintcolor background", loras=[{"id": studio.embedding, "weight": 1.0}])
     assert message.status == "success", message.text
-    assert "<lora:" not in tool.store.open(message.artifact).info["parameters"]
+    assert "<lora:" not in tool.store.open(message.artifact["image"]).info["parameters"]
 
 
 async def test_it_draws_asynchronously(tool: GenerationTool) -> None:

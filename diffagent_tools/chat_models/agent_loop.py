@@ -1,0 +1,54 @@
+"""What a planner says in an agent's loop beside calling a model: it looks for models, and stops at the picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from diffagent_tools.chat_models.calling import calling
+
+SEARCH = "search_models"
+"""The tool that finds models; `DiffAgentMiddleware` turns what it finds into tools."""
+
+
+def split_search(tools: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """The tools that may draw, and whether models can be searched for."""
+    drawing = [tool for tool in tools if (tool.get("function") or {}).get("name") != SEARCH]
+    return drawing, len(drawing) < len(tools)
+
+
+def next_word(messages: Sequence[BaseMessage], *, can_search: bool) -> AIMessage | None:
+    """What to say instead of calling a model; None where a model is to be called, or declined.
+
+    Agents that judge pictures (`graphs.create_diffagent`) write a `verdict` into the tool message: their loop goes on.
+    In any other loop a picture is what was asked for.
+
+    Args:
+        messages: The conversation; the last human message is the request.
+        can_search: Whether `search_models` is on offer. It is called once for each request.
+    """
+    if drawn := _drawn(messages[-1] if messages else None):
+        return AIMessage(f"The picture is drawn: {drawn}")
+    start = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
+    if not can_search or start is None:
+        return None
+    since = messages[start + 1 :]
+    searched = any(call["name"] == SEARCH for one in since if isinstance(one, AIMessage) for call in one.tool_calls)
+    return None if searched else calling(SEARCH, {"query": str(messages[start].text)})
+
+
+def _drawn(last: BaseMessage | None) -> str | None:
+    """Where the picture is that a tool has just drawn, if nobody has judged it."""
+    if not isinstance(last, ToolMessage) or last.status == "error":
+        return None
+    try:
+        told = json.loads(str(last.text))
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or "verdict" in told or "image" not in told:
+        return None
+    path = told.get("path")
+    return path if isinstance(path, str) else None
