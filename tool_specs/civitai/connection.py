@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -23,6 +22,7 @@ from tenacity import (
 
 from tool_specs.civitai.answers import MAX_WAIT, Answer, data_of
 from tool_specs.exceptions import CivitaiError, ConfigError
+from tool_specs.release import release
 
 KEY_VARIABLE: Final = "CIVITAI_API_KEY"
 URL_VARIABLE: Final = "CIVITAI_API_URL"
@@ -84,7 +84,7 @@ class Connection:
         self._places = asyncio.Semaphore(self._concurrency)
         self._turn = asyncio.Lock()
         self._client = httpx.AsyncClient(
-            headers={"User-Agent": f"diffagent-tools/{_release()}", "Accept": "application/json"},
+            headers={"User-Agent": f"diffagent-tools/{release()}", "Accept": "application/json"},
             timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, 10), read=min(self._timeout, 60)),
             follow_redirects=False,
         )
@@ -224,10 +224,3 @@ def _checked_key(api_key: str | None) -> str:
         msg = f"the API key in {KEY_VARIABLE} holds characters that no key has; copy it again"
         raise ConfigError(msg)
     return key
-
-
-def _release() -> str:
-    try:
-        return version("diffagent-tools")
-    except PackageNotFoundError:
-        return "0"
