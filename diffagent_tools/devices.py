@@ -90,6 +90,20 @@ def without_model_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+_loading = threading.RLock()
+
+
+@contextmanager
+def one_load_at_a_time() -> Iterator[None]:
+    """Keep other threads of this process from making or loading modules.
+
+    While accelerate and diffusers build an empty model they patch `torch.nn.Module` for the whole process: a module
+    that another thread makes in that moment would be left without its weights.
+    """
+    with _loading:
+        yield
+
+
 _quiet = ExitStack()
 _quiet_users = 0
 _quiet_lock = threading.Lock()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from diffagent_tools.devices import require, without_model_bars
+from diffagent_tools.devices import one_load_at_a_time, require, without_model_bars
 from tool_specs.exceptions import ConfigError
 from tool_specs.home import home_folder
 
@@ -111,7 +111,7 @@ class MiniLMEmbedder:
         require("torch", "transformers")
         from transformers import AutoModel, AutoTokenizer
 
-        with without_model_bars():
+        with without_model_bars(), one_load_at_a_time():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModel.from_pretrained(folder, local_files_only=True)
         return tokenizer, model.to(self._device).eval()

@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphs.agent import create_diffagent
+    from graphs.compare import create_compare
     from graphs.context import DiffAgentContext
     from graphs.nodes.approve import Decision
+    from graphs.refine import create_refine
     from graphs.state import Attempt, DiffAgentState, Options, Outcome
+    from graphs.storyboard import create_storyboard
 
-__all__ = ["Attempt", "Decision", "DiffAgentContext", "DiffAgentState", "Options", "Outcome", "create_diffagent"]
+__all__ = [
+    "Attempt",
+    "Decision",
+    "DiffAgentContext",
+    "DiffAgentState",
+    "Options",
+    "Outcome",
+    "create_compare",
+    "create_diffagent",
+    "create_refine",
+    "create_storyboard",
+]
 
 _LAZY = {
     "Attempt": "graphs.state",
@@ -20,7 +34,10 @@ _LAZY = {
     "DiffAgentState": "graphs.state",
     "Options": "graphs.state",
     "Outcome": "graphs.state",
+    "create_compare": "graphs.compare",
     "create_diffagent": "graphs.agent",
+    "create_refine": "graphs.refine",
+    "create_storyboard": "graphs.storyboard",
 }
 
 

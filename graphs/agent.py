@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from diffagent_tools.backends.protocol import Backend
     from diffagent_tools.rewards.protocol import Reward
     from tool_specs.catalog import AnyCatalog
-    from tool_specs.search.shortlist import Shortlister
+    from tool_specs.search.shortlist import AnyShortlister
 
 DiffAgentGraph = CompiledStateGraph[DiffAgentState, DiffAgentContext, DiffAgentInput, DiffAgentState]
 
@@ -43,7 +43,7 @@ DEFAULT_THRESHOLD = 0.5
 def create_diffagent(
     *,
     catalog: AnyCatalog,
-    shortlister: Shortlister,
+    shortlister: AnyShortlister,
     backend: Backend,
     reward: Reward,
     store: ArtifactStore,

@@ -8,33 +8,20 @@ Every event is a plain dict with the key `event`:
 - `retry`: `attempt`, `reason`, when the same call is drawn again after a passing fault
 - `attempt`: `attempt`, and all of the finished `Attempt`
 - `outcome`: `status`, `reason`, `best` (number of the best attempt, or `None`)
+
+The bigger graphs run the agent in branches: the events above carry the key `branch` as well, which is the model's id in
+`graphs.compare` and the shot's number, as text, in `graphs.storyboard`. Their own events have none:
+
+- `models` (compare): `models` that draw, `seed` that all start from
+- `comparison` (compare, at its end): `status`, `reason`, `ranking` (`model` and `reward`, best first), `sheet`
+- `shots` (storyboard): `shots` in words, `style`
+- `cast` (storyboard): `models` (one for each shot, or `None`), `networks` of all, `seed` that all descend from
+- `storyboard` (storyboard, at its end): `status`, `reason`, `shots` (`n` and `status`), `sheet`
+- `critique` (refine): `attempt` it is for, `base` (the attempt it changes), `changes`, `denoising_strength`, `why`
 """
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable
+from diffagent_tools.progress import Emit, Event, emitter
 
-from langgraph.config import get_stream_writer
-
-Event = dict[str, object]
-Emit = Callable[[Event], None]
-
-
-def emitter() -> Emit:
-    """The way to send events from the node that runs now, safe to call from any thread.
-
-    LangGraph's writer looks up which node is speaking in the context variables of the calling thread. A backend calls
-    back from threads of its own, which have none, so the node's are taken along; a copy for each event, because one
-    context cannot be entered by two threads at once. Outside a graph, events go nowhere.
-    """
-    try:
-        write = get_stream_writer()
-    except RuntimeError:
-        return _nowhere
-    context = contextvars.copy_context()
-    return lambda event: context.copy().run(write, event)
-
-
-def _nowhere(event: Event) -> None:
-    """Take an event that nobody listens to."""
+__all__ = ["Emit", "Event", "emitter"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graphs.state import Candidate, Shortlisted
+from diffagent_tools.candidates import Candidate, candidate
+from graphs.state import Shortlisted
 from tool_specs.catalog import AnyCatalog
 from tool_specs.search.shortlist import Hit, Shortlist
 
@@ -33,20 +34,6 @@ def restored(request: str, shortlist: Shortlisted, catalog: AnyCatalog) -> Short
         fits=shortlist["fits"],
         nearest=tuple(_hit(one, catalog) for one in shortlist["nearest"]),
     )
-
-
-def candidate(hit: Hit) -> Candidate:
-    """One hit as plain data."""
-    return {
-        "id": hit.spec.id,
-        "name": hit.spec.model_name,
-        "tool": hit.spec.tool_name,
-        "type": hit.spec.type,
-        "family": hit.spec.family,
-        "score": round(float(hit.score), 4),
-        "why": list(hit.why),
-        "matched": bool(hit.matched),
-    }
 
 
 def _hit(one: Candidate, catalog: AnyCatalog) -> Hit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from pydantic import TypeAdapter, ValidationError
@@ -48,18 +48,22 @@ def checked_options(options: Options) -> Options:
         raise RequestError(msg) from error
 
 
-def request_of(state: DiffAgentState) -> str:
-    """The request that starts a run: an unanswered last message of a person, else the key `request`.
+def request_of(state: DiffAgentState, checked: Callable[[str], str] = checked_request) -> str:
+    """The request that starts a run: an unanswered last message of a person, else the key `request`; `checked`.
+
+    In a bigger graph there may be neither: a supervisor that hands over has the last word. Then it is what a person
+    said last.
 
     Raises:
         RequestError: There is none, or it cannot be used.
     """
-    last = _unanswered(state.get("messages", []))
-    text = last.text if last is not None else state.get("request", "")
+    messages = state.get("messages", [])
+    last = _unanswered(messages)
+    text = last.text if last is not None else state.get("request") or _said_last(messages)
     if not isinstance(text, str):
         msg = f"the request is {type(text).__name__}, not text: say in words what to draw"
         raise RequestError(msg)
-    return checked_request(text)
+    return checked(text)
 
 
 def opening(state: DiffAgentState, request: str) -> list[BaseMessage]:
@@ -74,6 +78,11 @@ def opening(state: DiffAgentState, request: str) -> list[BaseMessage]:
                  and any(call["id"] not in answered for call in message.tool_calls)]  # fmt: skip
     removed: list[BaseMessage] = [RemoveMessage(id=str(message.id)) for message in left_open]
     return removed if _unanswered(messages) is not None else [*removed, HumanMessage(request)]
+
+
+def _said_last(messages: Sequence[BaseMessage]) -> str:
+    """The last words of a person; empty when there are none."""
+    return next((message.text for message in reversed(messages) if isinstance(message, HumanMessage)), "")
 
 
 def _unanswered(messages: Sequence[BaseMessage]) -> HumanMessage | None:

@@ -10,10 +10,13 @@ from pydantic import ConfigDict, Field, JsonValue, with_config
 from typing_extensions import TypedDict
 
 from diffagent_tools.artifacts import ImageReference
+from diffagent_tools.candidates import Candidate
 
 JsonDict = dict[str, JsonValue]
 Verdict = Literal["ok", "poor", "fault", "rejected"]
 Status = Literal["accepted", "best_effort", "nothing_fits", "failed", "rejected"]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -41,23 +44,9 @@ class Options(TypedDict, total=False):
     """Ask a person before each picture is drawn."""
     force: bool
     """Draw with the nearest models although nothing fits."""
-    max_attempts: Annotated[int, Field(ge=1, le=20)]
-    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_attempts: Attempts
+    max_seconds: Seconds
     """No new attempt starts once drawing and judging have taken this long. Waiting for a person does not count."""
-
-
-class Candidate(TypedDict):
-    """One model on the shortlist, or next to it."""
-
-    id: str
-    name: str
-    tool: str
-    type: str
-    family: str
-    score: float
-    why: list[str]
-    matched: bool
-    """Whether the request asks for something that it knows; else it is only the nearest, or only loads."""
 
 
 class Shortlisted(TypedDict):

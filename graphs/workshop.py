@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from graphs.folders import check_writable
 from tool_specs.exceptions import CatalogError
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from diffagent_tools.artifacts import ArtifactStore
     from diffagent_tools.backends.protocol import Backend
     from diffagent_tools.rewards.protocol import Reward
+    from diffagent_tools.toolkit import DiffAgentToolkit
     from graphs.agent import DiffAgentGraph
+    from graphs.compare import CompareGraph
+    from graphs.refine import RefineGraph
+    from graphs.storyboard import StoryboardGraph
     from tool_specs.catalog import Catalog
     from tool_specs.rules import Rules
     from tool_specs.search.ranked import RankedShortlister
@@ -27,6 +31,15 @@ if TYPE_CHECKING:
     from tool_specs.store.catalog import StoredCatalog
 
 PlannerName = Literal["pocket", "retrieval", "server"]
+
+
+class _Parts(TypedDict):
+    catalog: Catalog
+    shortlister: Shortlister
+    backend: Backend
+    reward: Reward
+    store: ArtifactStore
+    planner: BaseChatModel
 
 
 class Workshop:
@@ -116,7 +129,7 @@ class Workshop:
         """What draws."""
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
 
-        return DiffusersBackend(self.catalog)
+        return DiffusersBackend(self.catalog, pictures=self.store.load)
 
     @cached_property
     def reward(self) -> Reward:
@@ -132,6 +145,20 @@ class Workshop:
 
         return ArtifactStore(self.home / "artifacts")
 
+    @cached_property
+    def toolkit(self) -> DiffAgentToolkit:
+        """The tools over these parts."""
+        from diffagent_tools.toolkit import DiffAgentToolkit
+
+        return DiffAgentToolkit(
+            catalog=self.catalog,
+            backend=self.backend,
+            planner=self.planner,
+            shortlister=self.shortlister,
+            reward=self.reward,
+            store=self.store,
+        )
+
     def name(self, spec_id: str) -> str:
         """What people call the model with this id; the id itself where the catalog has lost it."""
         try:
@@ -143,15 +170,38 @@ class Workshop:
         """The agent made of these parts."""
         from graphs.agent import create_diffagent
 
-        return create_diffagent(
-            catalog=self.catalog,
-            shortlister=self.shortlister,
-            backend=self.backend,
-            reward=self.reward,
-            store=self.store,
-            planner=self.planner,
-            checkpointer=checkpointer,
-        )
+        return create_diffagent(**self._parts(), checkpointer=checkpointer)
+
+    def compare(
+        self, checkpointer: BaseCheckpointSaver[str] | None = None, *, models: int | None = None
+    ) -> CompareGraph:
+        """The graph that draws one request with several models, of these parts."""
+        from graphs.compare import DEFAULT_MODELS, create_compare
+
+        return create_compare(**self._parts(), checkpointer=checkpointer, models=models or DEFAULT_MODELS)
+
+    def storyboard(self, checkpointer: BaseCheckpointSaver[str] | None = None) -> StoryboardGraph:
+        """The graph that draws a story, of these parts."""
+        from graphs.storyboard import create_storyboard
+
+        return create_storyboard(**self._parts(), checkpointer=checkpointer)
+
+    def refine(self, checkpointer: BaseCheckpointSaver[str] | None = None) -> RefineGraph:
+        """The graph that improves a picture, of these parts."""
+        from graphs.refine import create_refine
+
+        return create_refine(**self._parts(), checkpointer=checkpointer)
+
+    def _parts(self) -> _Parts:
+        """What every graph is made of."""
+        return {
+            "catalog": self.catalog,
+            "shortlister": self.shortlister,
+            "backend": self.backend,
+            "reward": self.reward,
+            "store": self.store,
+            "planner": self.planner,
+        }
 
     @contextmanager
     def threads(self) -> Iterator[BaseCheckpointSaver[str]]:

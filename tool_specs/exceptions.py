@@ -8,8 +8,11 @@ whether waiting helps.
 from __future__ import annotations
 
 
-class DiffAgentError(Exception):
-    """Base of all errors raised on purpose by this project."""
+class DiffAgentError(RuntimeError):
+    """Base of all errors raised on purpose by this project.
+
+    A `RuntimeError`, because LangGraph's server shows the messages of built-in errors and hides all others.
+    """
 
 
 class ConfigError(DiffAgentError):

@@ -37,6 +37,7 @@ _MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is not a parameter of this call",
     "literal_error": "is not one of {expected}",
+    "greater_than": "is too small: it is above {gt}",
     "greater_than_equal": "is too small: the least is {ge}",
     "less_than_equal": "is too large: the most is {le}",
     "multiple_of": "is not a multiple of {multiple_of}",

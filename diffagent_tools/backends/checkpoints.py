@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from diffagent_tools.backends.pipelines import first_line, load_pipeline, out_of_memory, pipeline_kind
+from diffagent_tools.backends.pipelines import first_line, load_pipeline, out_of_memory, pipeline_for, pipeline_kind
 from diffagent_tools.backends.samplers import scheduler_of
-from diffagent_tools.devices import quiet_libraries
+from diffagent_tools.devices import one_load_at_a_time, quiet_libraries
 from tool_specs.calls import Call
 from tool_specs.exceptions import BackendError, CallError, WeightsError
 from tool_specs.families import FAMILIES
@@ -103,6 +103,7 @@ class LoadedCheckpoint:
         self,
         call: Call,
         networks: Sequence[Network],
+        start: Image | None,
         generator: torch.Generator,
         after_step: Callable[[int, int], None],
     ) -> Image:
@@ -111,6 +112,7 @@ class LoadedCheckpoint:
         Args:
             call: What to draw.
             networks: The networks that the call names.
+            start: The picture that the call begins from.
             generator: Source of all noise.
             after_step: Called after every denoising step with the number of steps done and their total.
 
@@ -119,21 +121,23 @@ class LoadedCheckpoint:
             WeightsError: A network's file cannot be used.
             BackendError: The picture holds values that are not numbers.
         """
+        from PIL import Image
+
         embeddings = [network for network in networks if network.spec.type == "TextualInversion"]
         with quiet_libraries(), self._embeddings(embeddings, call):
             self._set_loras([network for network in networks if network.spec.type != "TextualInversion"])
             self._pipeline.scheduler = scheduler_of(call.sampler, self._noise_schedule)
+            pipeline, task = pipeline_for(self._pipeline, call, start)
 
             def on_step_end(_: object, step: int, _time: object, tensors: dict[str, object]) -> dict[str, object]:
-                after_step(step + 1, self._pipeline.num_timesteps)
+                after_step(step + 1, pipeline.num_timesteps)
                 return tensors
 
-            pixels = self._pipeline(
+            pixels = pipeline(
                 **self._prompts(call),
+                **task,
                 num_inference_steps=call.steps,
                 guidance_scale=call.cfg_scale,
-                width=call.width,
-                height=call.height,
                 generator=generator,
                 output_type="np",
                 callback_on_step_end=on_step_end,
@@ -145,7 +149,7 @@ class LoadedCheckpoint:
                 f"{call.sampler}, cfg {call.cfg_scale}; use a lower cfg scale or another sampler"
             )
             raise BackendError(msg)
-        return _picture(pixels)
+        return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
     def _prompts(self, call: Call) -> dict[str, object]:
         """The pipeline's arguments for both prompts."""
@@ -206,7 +210,8 @@ class LoadedCheckpoint:
         name = f"lora{self._loaded_loras}"
         try:
             # Given a path, diffusers would try the model hub and pickles as well.
-            self._pipeline.load_lora_weights(load_file(lora.path), adapter_name=name)
+            with one_load_at_a_time():
+                self._pipeline.load_lora_weights(load_file(lora.path), adapter_name=name)
         except Exception as error:
             if out_of_memory(error):
                 raise
@@ -238,8 +243,9 @@ class LoadedCheckpoint:
             setattr(pipeline, tokenizer, copy.deepcopy(getattr(pipeline, tokenizer)))
             model.set_input_embeddings(copy.deepcopy(model.get_input_embeddings()))
         try:
-            for embedding in embeddings:
-                self._load_embedding(embedding, call, encoders)
+            with one_load_at_a_time():
+                for embedding in embeddings:
+                    self._load_embedding(embedding, call, encoders)
             yield
         finally:
             for tokenizer, words, model, vectors in saved:
@@ -288,10 +294,3 @@ class LoadedCheckpoint:
                 f"choose one for {self.spec.base_model}"
             )
             raise WeightsError(msg)
-
-
-def _picture(pixels: np.ndarray) -> Image:
-    """(H, W, 3) floats in 0..1 as an RGB image."""
-    from PIL import Image
-
-    return Image.fromarray((pixels * 255).round().astype(np.uint8))

@@ -16,12 +16,21 @@ from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.devices import fitting_threads, require, torch_device
 from tool_specs.calls import MAX_SEED, Call
 from tool_specs.compatibility import compatible
-from tool_specs.exceptions import BackendError, CallError, CatalogError, DiffAgentError, DrawingCancelled, WeightsError
+from tool_specs.exceptions import (
+    BackendError,
+    CallError,
+    CatalogError,
+    ConfigError,
+    DiffAgentError,
+    DrawingCancelled,
+    WeightsError,
+)
 from tool_specs.pocket import pocket_file
 from tool_specs.spec import ToolSpec
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
     from tool_specs.catalog import AnyCatalog
 
@@ -58,6 +67,7 @@ class DiffusersBackend:
         device: str = "auto",
         files: Callable[[ToolSpec], Path] = shipped_file,
         configs: Mapping[str, Path] | None = None,
+        pictures: Callable[[str], Image] | None = None,
     ) -> None:
         """Set the backend up; nothing is loaded before the first picture.
 
@@ -67,11 +77,14 @@ class DiffusersBackend:
             files: Gives the weights file of a spec.
             configs: Family name to its diffusers configuration folder, for families whose folder would otherwise come
                 from the model hub.
+            pictures: Gives the picture that a call begins from by its SHA-256: `ArtifactStore.load`. Without it, no
+                image-to-image.
         """
         self._catalog = catalog
         self._device_name = device
         self._files = files
         self._configs = dict(configs or {})
+        self._pictures = pictures
         self._checkpoints: dict[FileStamp, LoadedCheckpoint] = {}
         self._checkpoint_loads = 0
         self._lock = threading.Lock()
@@ -105,7 +118,8 @@ class DiffusersBackend:
             CallError: The call names a model that does not exist or does not fit.
             WeightsError: A weights file is missing, damaged, pickled or of another architecture.
             BackendError: Drawing failed on the machine.
-            ConfigError: A library of the `local` extra, or the device, is missing.
+            ArtifactError: The picture that the call begins from is not in the store.
+            ConfigError: A library of the `local` extra, the device, or the store to begin from is missing.
             DrawingCancelled: `cancel` was set.
         """
         started = time.perf_counter()
@@ -113,6 +127,7 @@ class DiffusersBackend:
             call = call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
         checkpoint = self._spec(call.checkpoint)
         networks = self._networks(call, checkpoint)
+        start = self._start(call)
 
         listener_errors: list[Exception] = []
 
@@ -135,7 +150,7 @@ class DiffusersBackend:
                 loaded = self._load(checkpoint, stamp, device)
                 _stop_if_asked(cancel, 0)
                 with fitting_threads(loaded.parameters):
-                    image = loaded.draw(call, networks, _noise_source(call), after_step)
+                    image = loaded.draw(call, networks, start, _noise_source(call), after_step)
             except DiffAgentError:
                 raise
             except BaseException as error:
@@ -174,6 +189,18 @@ class DiffusersBackend:
                 raise CallError(msg)
             networks.append(Network(network, self._files(network), use.weight))
         return networks
+
+    def _start(self, call: Call) -> Image | None:
+        """The picture that a call begins from; None for text-to-image."""
+        if call.init_image is None:
+            return None
+        if self._pictures is None:
+            msg = (
+                f"the call begins from the picture {call.init_image[:12]}…, but this backend knows no store: "
+                "DiffusersBackend(catalog, pictures=store.load)"
+            )
+            raise ConfigError(msg)
+        return self._pictures(call.init_image)
 
     def _load(self, checkpoint: ToolSpec, stamp: FileStamp, device: torch.device) -> LoadedCheckpoint:
         """The loaded checkpoint; the least recently used ones make room for it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from diffagent_tools.devices import quiet_libraries
+from diffagent_tools.devices import one_load_at_a_time, quiet_libraries
 from tool_specs.exceptions import BackendError, WeightsError
 from tool_specs.families import FAMILIES
 from tool_specs.pocket import pocket_config
@@ -18,7 +18,10 @@ from tool_specs.weight_files import identify
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+    from PIL.Image import Image
+
+    from tool_specs.calls import Call
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ def load_pipeline(
             f"the {spec.family} configuration {config} has no model_index.json; give a diffusers folder for this family"
         )
         raise BackendError(msg)
-    with quiet_libraries():
+    with quiet_libraries(), one_load_at_a_time():
         import diffusers
 
         kind = pipeline_kind(spec)
@@ -112,6 +115,31 @@ def load_pipeline(
     pipeline.set_progress_bar_config(disable=True)
     log.info("loaded %s from %s on %s", spec.id, path, device)
     return pipeline
+
+
+def pipeline_for(
+    pipeline: StableDiffusionPipeline, call: Call, start: Image | None
+) -> tuple[StableDiffusionPipeline | StableDiffusionImg2ImgPipeline, dict[str, object]]:
+    """The pipeline for a call's task, and the arguments that only this task has.
+
+    Args:
+        pipeline: The loaded text-to-image pipeline.
+        call: What to draw.
+        start: The picture that it begins from; None for text-to-image.
+
+    Returns:
+        For image-to-image another pipeline of the same components, as they are now: networks and words that were put
+        into them act there as well. Making it takes a millisecond.
+    """
+    if start is None:
+        return pipeline, {"width": call.width, "height": call.height}
+    from diffusers import AutoPipelineForImage2Image
+    from PIL import Image
+
+    redrawing: StableDiffusionImg2ImgPipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
+    redrawing.set_progress_bar_config(disable=True)
+    picture = start.convert("RGB").resize((call.width, call.height), Image.Resampling.LANCZOS)
+    return redrawing, {"image": picture, "strength": call.denoising_strength}
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from diffagent_tools.devices import fitting_threads, require, torch_device
+from diffagent_tools.devices import fitting_threads, one_load_at_a_time, require, torch_device
 from diffagent_tools.rewards.folders import find_folder, load_model, read
 from tool_specs.exceptions import RequestError, WeightsError
 
@@ -94,8 +94,9 @@ class LearnedReward(ABC):
         require("torch", "transformers", "diffusers")
         device = torch_device(self._device_name)
         folder = find_folder(self._source)
-        model = load_model(self.network(), folder)
-        tokenizer, processor = read(lambda: _preparers(folder), folder)
+        with one_load_at_a_time():
+            model = load_model(self.network(), folder)
+            tokenizer, processor = read(lambda: _preparers(folder), folder)
         context = self.context or int(model.config.text_config.max_position_embeddings)
         return _Parts(model.to(device), tokenizer, processor, device=device, context=context, barred=self.barred)
 

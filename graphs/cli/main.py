@@ -11,11 +11,16 @@ from tool_specs.command_line import LazyGroup, run
 
 COMMANDS = {
     "draw": "Draw what you ask for, judge it, and try again when it is poor.",
+    "compare": "Draw one request with several models, side by side.",
+    "storyboard": "Draw a story as a row of pictures in one style.",
+    "refine": "Draw what you ask for, then make it better step by step.",
     "pick": "Choose the model and write the call, but draw nothing.",
     "search": "Find models that could draw something.",
     "show": "Show everything known about one model.",
     "import": "Fill the catalog from dumps, side files and the weights on your disk.",
     "sync": "Bring the catalog in step with Civitai.",
+    "serve": "Serve the web page, and answer OpenAI and MCP clients.",
+    "mcp": "Offer the tools to MCP clients.",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -56,6 +57,32 @@ _FIXED = (
                  "same picture.", metavar="N"),
     click.option("--force", is_flag=True, help="Go on with the nearest models although nothing fits."),
 )  # fmt: skip
+
+
+_RUN = (
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Copy what was drawn there, "
+                 "under readable names that are new."),
+    click.option("--attempts", type=int, metavar="N", help="Most attempts at a picture (at most 20)."),
+    click.option("--seconds", type=float, metavar="N", help="Start no new attempt at a picture after this long "
+                 "(default 600)."),
+    click.option("--thread", metavar="ID", help="Name of the request; with one that exists, go on with it: finished "
+                 "attempts are not drawn again."),
+)  # fmt: skip
+
+
+def run_options(function: Function) -> Function:
+    """Give a command that draws the options for where the pictures go and how long it may take."""
+    for option in reversed(_RUN):
+        function = option(function)
+    return function
+
+
+def approve_option(function: Function) -> Function:
+    """Give a command `--approve`."""
+    option = click.option(
+        "--approve", is_flag=True, help="Ask before each picture: y draws it, n wants another call, e edits it."
+    )
+    return option(function)
 
 
 def fixed_options(function: Function) -> Function:

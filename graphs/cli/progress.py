@@ -22,22 +22,33 @@ MAX_NAMES = 4
 class RequestProgress:
     """Shows the events of a request as they come. Use it as a context manager."""
 
-    def __init__(self, console: Console, name: Name, thread: str) -> None:
-        """Write to `console`; `name` turns a spec id into what people call the model."""
+    def __init__(self, console: Console, name: Name, thread: str, *, branch: Name = str) -> None:
+        """Show a thread.
+
+        Args:
+            console: Where to write.
+            name: From a spec id to what people call the model.
+            thread: The thread's name.
+            branch: From the `branch` of an event to what people call it.
+        """
         self._thread = thread
+        self._branch = branch
         self._console = console
         self._name = name
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("steps"),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
-        self._task: TaskID | None = None
+        self._tasks: dict[object, TaskID] = {}
         self._shows = {
             "shortlist": self._shortlist,
             "call": self._call,
             "step": self._step,
             "retry": self._retry,
             "attempt": self._attempt,
+            "outcome": self._outcome,
+            "shots": self._shots,
+            "critique": self._critique,
         }
 
     def __enter__(self) -> Self:
@@ -69,7 +80,14 @@ class RequestProgress:
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
+    def _label(self, event: Event) -> str:
+        """Which attempt an event is about, and of which branch."""
+        attempt = f"attempt {event['attempt']}"
+        return escape(f"{self._branch(str(event['branch']))}, {attempt}") if "branch" in event else attempt
+
     def _shortlist(self, event: Event) -> None:
+        if "branch" in event:
+            return
         models = cast("list[Candidate]", event["models"]) if event["fits"] else []
         best = [one for one in models if one["matched"]] or models
         names = ", ".join(f"{one['name']} {one['score']:.2f}" for one in best[:MAX_NAMES])
@@ -80,25 +98,38 @@ class RequestProgress:
         model, arguments = cast("str | None", event["model"]), cast("JsonDict", event["arguments"])
         parts = (self._name(model) if model else str(event["tool"]), loras_line(arguments, self._name),
                  parameters_line(arguments))  # fmt: skip
-        self._say(f"[dim]attempt {event['attempt']}[/]  {escape(' · '.join(part for part in parts if part))}")
-        self._end()
-        self._task = self._bars.add_task(f"[dim]attempt {event['attempt']}[/]", total=None)
+        label = f"[dim]{self._label(event)}[/]"
+        self._say(f"{label}  {escape(' · '.join(part for part in parts if part))}")
+        self._end(event)
+        self._tasks[event.get("branch")] = self._bars.add_task(label, total=None)
 
     def _step(self, event: Event) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=cast("int", event["step"]), total=cast("int", event["total"]))
+        if (task := self._tasks.get(event.get("branch"))) is not None:
+            self._bars.update(task, completed=cast("int", event["step"]), total=cast("int", event["total"]))
 
     def _retry(self, event: Event) -> None:
-        self._say(f"[yellow]attempt {event['attempt']}[/]  {escape(str(event['reason']))}; trying it again")
+        self._say(f"[yellow]{self._label(event)}[/]  {escape(str(event['reason']))}; trying it again")
 
     def _attempt(self, event: Event) -> None:
-        self._end()
+        self._end(event)
         attempt = cast("Attempt", event)
         told = attempt["reason"] or attempt["verdict"]
-        self._say(f"[dim]attempt {attempt['n']}[/]  {escape(told)} [dim]({attempt['seconds']:.1f} s)[/]")
+        self._say(f"[dim]{self._label(event)}[/]  {escape(told)} [dim]({attempt['seconds']:.1f} s)[/]")
 
-    def _end(self) -> None:
+    def _outcome(self, event: Event) -> None:
+        self._end(event)
+        if "branch" in event and event["best"] is None:
+            self._say(f"[red]{escape(self._branch(str(event['branch'])))}[/]  {escape(str(event['reason']))}")
+
+    def _shots(self, event: Event) -> None:
+        shots = cast("list[str]", event["shots"])
+        self._say(f"[dim]thread[/]     {self._thread}")
+        self._say(f"[dim]shots[/]      {len(shots)}" + (f", {escape(str(event['style']))}" if event["style"] else ""))
+
+    def _critique(self, event: Event) -> None:
+        self._say(f"[dim]attempt {event['attempt']}[/]  {escape(str(event['why']))}")
+
+    def _end(self, event: Event) -> None:
         """Take away the bar of the attempt that is over."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+        if (task := self._tasks.pop(event.get("branch"), None)) is not None:
+            self._bars.remove_task(task)

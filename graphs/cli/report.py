@@ -43,6 +43,7 @@ class Report:
         shortlist: What retrieval offered; `None` when it was broken off before.
         saved: Where the best picture was copied to.
         error: What went wrong.
+        command: With what.
     """
 
     request: str
@@ -53,9 +54,10 @@ class Report:
     shortlist: Shortlisted | None
     saved: Path | None = None
     error: Problem | None = None
+    command: str = "draw"
 
     @classmethod
-    def of(cls, state: DiffAgentState, thread: str, error: BaseException | None) -> Self:
+    def of(cls, state: DiffAgentState, thread: str, error: BaseException | None, *, command: str = "draw") -> Self:
         """Make the report of a thread's state, and of what broke it off, if anything did."""
         outcome = state.get("outcome")
         report = cls(
@@ -65,6 +67,7 @@ class Report:
             attempts=state.get("attempts", []),
             best=state.get("best"),
             shortlist=state.get("shortlist"),
+            command=command,
         )
         if error is not None:
             report.broken_off(error)
@@ -124,7 +127,7 @@ class Report:
         if self.error is not None:
             click.echo(f"diffagent: {self.error['message']}", err=True)
         if self.outcome is None:
-            click.echo(f"go on with: diffagent draw --thread {self.thread}", err=True)
+            click.echo(f"go on with: diffagent {self.command} --thread {self.thread}", err=True)
         elif self.outcome["nearest"]:
             click.echo("these are the nearest; --force draws with them anyway", err=True)
         if self.best is not None and self.best["reference"] is not None:

@@ -10,39 +10,48 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 import click
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateSnapshot
+from langgraph.typing import StateT
 
-from graphs.agent import DiffAgentGraph
 from graphs.cli.saving import slug
 from graphs.context import DiffAgentContext
 from graphs.events import Event
 from graphs.nodes.approve import Decision, Question
-from graphs.request import checked_request
-from graphs.state import DiffAgentState, Options
+from graphs.state import DiffAgentInput, Options
 from tool_specs.command_line import INTERRUPTED
 from tool_specs.exceptions import RequestError
 
 _THREAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+DRAW_GRAPH = "diffagent"
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-class RequestThread:
-    """Runs the agent for a person who watches, may be asked, and may interrupt."""
+class RequestThread(Generic[StateT]):
+    """Runs the agent, or a bigger graph made of it, for a person who watches, may be asked, and may interrupt."""
 
     def __init__(
-        self, graph: DiffAgentGraph, thread: str, *, watch: Callable[[Event], None], ask: Callable[[Question], Decision]
+        self,
+        graph: CompiledStateGraph[StateT, DiffAgentContext, DiffAgentInput, StateT],
+        thread: str,
+        *,
+        watch: Callable[[Event], None],
+        ask: Callable[[Question], Decision],
     ) -> None:
         """Report events to `watch`, put questions of approval to `ask`."""
         self._graph = graph
-        self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
+        self._thread = thread
+        # A name may be used once for each kind of graph: their states have nothing in common.
+        kept_as = thread if graph.name == DRAW_GRAPH else f"{graph.name}/{thread}"
+        self._config: RunnableConfig = {"configurable": {"thread_id": kept_as}}
         self._watch = watch
         self._ask = ask
 
-    def run(self, request: str | None, options: Options) -> DiffAgentState:
+    def run(self, request: str | None, options: Options) -> StateT:
         """Bring the thread's request to its end.
 
         Args:
@@ -54,7 +63,7 @@ class RequestThread:
             DrawingCancelled: Interrupted between two steps.
         """
         snapshot = self._graph.get_state(self._config)
-        given: Any = _start(snapshot, request, options)
+        given: Any = _start(self._thread, snapshot, request, options)
         if given is None and not snapshot.next:
             return self.state()
         with _stops_on_interrupt() as cancel:
@@ -70,9 +79,9 @@ class RequestThread:
                 with _default_interrupt():
                     given = Command(resume=self._ask(questions[0].value))
 
-    def state(self) -> DiffAgentState:
+    def state(self) -> StateT:
         """What the thread holds now."""
-        return cast("DiffAgentState", self._graph.get_state(self._config).values)
+        return cast("StateT", self._graph.get_state(self._config).values)
 
 
 def thread_name(request: str | None, given: str | None) -> str:
@@ -92,14 +101,13 @@ def thread_name(request: str | None, given: str | None) -> str:
     return f"{slug(request, 32) or 'request'}-{secrets.token_hex(3)}"
 
 
-def _start(snapshot: StateSnapshot, request: str | None, options: Options) -> DiffAgentState | None:
+def _start(thread: str, snapshot: StateSnapshot, request: str | None, options: Options) -> DiffAgentInput | None:
     """What the graph is started with; `None` to go on where the thread stopped, or to look at its end again."""
     before = snapshot.values
-    thread = snapshot.config["configurable"]["thread_id"]
     if request is None and not before:
         msg = f"there is no thread {thread!r} to go on with: say what to draw as well"
         raise RequestError(msg)
-    same_request = request is None or checked_request(request) == before.get("request")
+    same_request = request is None or request == before.get("request")
     same_options = not options or options == before.get("options")
     if before and same_request and same_options:
         return None

@@ -13,9 +13,9 @@ from langgraph.types import interrupt
 from pydantic import ConfigDict, JsonValue, with_config
 from typing_extensions import TypedDict
 
-from graphs.context import stop_if_cancelled
+from graphs.context import run_context, stop_if_cancelled
 from graphs.state import DiffAgentState, JsonDict, Proposal, not_drawn, proposed
-from tool_specs.calls import to_call
+from tool_specs.calls import start_of, starting_from, to_call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 
@@ -43,10 +43,10 @@ class Question(TypedDict):
 
 
 class ApproveNode:
-    """Asks a person before each picture of a request that wants it. That needs a checkpointer, here or in a parent."""
+    """Asks a person before each picture where that is wanted. That needs a checkpointer, here or in a parent."""
 
     def __init__(self, catalog: AnyCatalog, *, always: bool) -> None:
-        """Edits are checked against the specs of this catalog; `always` asks whatever the request's options say."""
+        """Edits are checked against the specs of this catalog; `always` asks whatever run and request say."""
         self._catalog = catalog
         self._always = always
 
@@ -54,7 +54,8 @@ class ApproveNode:
         """Leave the proposal as it is, change its arguments, or put a rejected drawing in its place."""
         stop_if_cancelled()
         proposal = proposed(state)
-        if proposal["call"] is None or not (self._always or state["options"].get("approve", False)):
+        wanted = self._always or run_context().approve or state["options"].get("approve", False)
+        if proposal["call"] is None or not wanted:
             return {}
         n, problem = len(state["attempts"]) + 1, None
         while True:
@@ -80,8 +81,10 @@ class ApproveNode:
         """
         spec = self._catalog.get(cast("str", proposal["model"]))
         arguments = {**proposal["arguments"], **changes}
-        call = to_call(spec, arguments).model_dump(mode="json")
-        return {**proposal, "arguments": arguments, "call": call}
+        call, start = to_call(spec, arguments), start_of(proposal["call"] or {})
+        if start is not None:
+            call = starting_from(call, *start)
+        return {**proposal, "arguments": arguments, "call": call.model_dump(mode="json")}
 
 
 def _asked(proposal: Proposal, n: int, problem: str | None) -> Decision:

@@ -15,12 +15,15 @@ from langgraph.runtime import get_runtime
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend, StepProgress
 from diffagent_tools.tools.generation import tools_for
-from graphs.context import cancel_event, stop_if_cancelled
+from diffagent_tools.tools.results import ImageResult
+from graphs.context import run_context, stop_if_cancelled
 from graphs.events import Emit, emitter
 from graphs.faults import is_models_fault, worth_another_try
 from graphs.offer import restored
+from graphs.started_backend import StartedBackend
 from graphs.state import DiffAgentState, Drawn, ImageReference, JsonDict, not_drawn, proposed
 from graphs.watched_backend import WatchedBackend
+from tool_specs.calls import start_of
 from tool_specs.catalog import AnyCatalog
 
 
@@ -54,7 +57,7 @@ class GenerateNode:
 
     async def acall(self, state: DiffAgentState, config: RunnableConfig) -> DiffAgentState:
         """The same with the tool's own async path; a cancelled task stops the drawing between two steps."""
-        if (run := self._run(state)) is None:
+        if (run := await asyncio.to_thread(self._run, state)) is None:
             return {"drawn": not_drawn(proposed(state)["problem"] or "the call is not valid")}
         try:
             output = await run.node.ainvoke({"messages": state["messages"][-1:]}, config)
@@ -75,7 +78,9 @@ class GenerateNode:
         def report(progress: StepProgress) -> None:
             emit({"event": "step", "attempt": n, "step": progress.step, "total": progress.total})
 
-        backend = WatchedBackend(self._backend, on_step=report, cancel=cancel_event())
+        start = start_of(proposed(state)["call"] or {})
+        drawing = self._backend if start is None else StartedBackend(self._backend, *start)
+        backend = WatchedBackend(drawing, on_step=report, cancel=run_context().cancel)
         shortlist = restored(state["request"], state["shortlist"], self._catalog)
         node = ToolNode(tools_for(shortlist, backend, self._store), handle_tool_errors=False)
         info = get_runtime().execution_info
@@ -97,9 +102,8 @@ class _Run:
         """What the tool's answer means: a picture, or a fault that the tool put into words."""
         if answer.status == "error":
             return self.failed(self.backend.fault) if self.backend.fault else self._recorded(problem=answer.text)
-        artifact = cast("JsonDict", answer.artifact)
-        reference = {key: artifact[key] for key in ImageReference.__annotations__}
-        return self._recorded(reference=cast("ImageReference", reference), call=cast("JsonDict", artifact["call"]))
+        result = cast("ImageResult", answer.artifact)
+        return self._recorded(reference=result["image"], call=result["call"])
 
     def failed(self, fault: BaseException) -> DiffAgentState:
         """A failed attempt from which the planner can learn; what it cannot help, or what passes, is raised again."""

@@ -12,6 +12,7 @@ from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward
 from diffagent_tools.rewards.unified import reward_and_parts
+from graphs.context import run_context
 from graphs.events import emitter
 from graphs.state import Attempt, DiffAgentState, Drawn, ImageReference, proposed
 from tool_specs.calls import parse_call
@@ -25,7 +26,7 @@ class JudgeNode:
     """
 
     def __init__(self, store: ArtifactStore, reward: Reward, *, threshold: float) -> None:
-        """A picture whose reward reaches `threshold` is good enough."""
+        """A picture whose reward reaches `threshold` is good enough, where the run does not say otherwise."""
         self._store = store
         self._reward = reward
         self._threshold = threshold
@@ -59,13 +60,15 @@ class JudgeNode:
         # A model with a closed vocabulary, and the reward trained with it, know the words of the call and no others.
         reward, scores = self._scored(image, call.prompt if FAMILIES[call.family].closed_vocabulary else request)
         attempt["reward"], attempt["scores"] = reward, scores
+        threshold = run_context().threshold
+        threshold = self._threshold if threshold is None else threshold
         fault = find_fault(image, width=call.width, height=call.height)
         if fault is not None:
             attempt["verdict"], attempt["reason"] = "fault", fault
-        elif reward >= self._threshold:
-            attempt["verdict"], attempt["reason"] = "ok", f"reward {reward:.2f} reaches {self._threshold:.2f}"
+        elif reward >= threshold:
+            attempt["verdict"], attempt["reason"] = "ok", f"reward {reward:.2f} reaches {threshold:.2f}"
         else:
-            attempt["verdict"], attempt["reason"] = "poor", f"reward {reward:.2f} is below {self._threshold:.2f}"
+            attempt["verdict"], attempt["reason"] = "poor", f"reward {reward:.2f} is below {threshold:.2f}"
 
     def _scored(self, image: Image, text: str) -> tuple[float, dict[str, float]]:
         """The reward of a picture, and the score of each reward that is combined in it on its own scale."""

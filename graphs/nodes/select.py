@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -41,12 +42,11 @@ class SelectNode:
         return self._proposed(state, tools, self._bound(state, tools).invoke(conversation(state["messages"]), config))
 
     async def acall(self, state: DiffAgentState, config: RunnableConfig) -> DiffAgentState:
-        """The same with the planner's own async path."""
+        """The same with the planner's own async path; what looks into the catalog keeps off the event loop."""
         stop_if_cancelled()
-        tools = self._tools(state)
-        return self._proposed(
-            state, tools, await self._bound(state, tools).ainvoke(conversation(state["messages"]), config)
-        )
+        tools = await asyncio.to_thread(self._tools, state)
+        answer = await self._bound(state, tools).ainvoke(conversation(state["messages"]), config)
+        return await asyncio.to_thread(self._proposed, state, tools, answer)
 
     def _tools(self, state: DiffAgentState) -> list[GenerationTool]:
         """The tools of this request."""

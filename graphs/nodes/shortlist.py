@@ -9,13 +9,13 @@ from graphs.pins import narrowed
 from graphs.request import checked_options, opening, request_of
 from graphs.state import DiffAgentState
 from tool_specs.catalog import AnyCatalog
-from tool_specs.search.shortlist import Shortlister
+from tool_specs.search.shortlist import AnyShortlister
 
 
 class ShortlistNode:
     """Reads the request, asks retrieval, applies what the person fixed, and starts with a clean slate of attempts."""
 
-    def __init__(self, catalog: AnyCatalog, shortlister: Shortlister, *, size: int) -> None:
+    def __init__(self, catalog: AnyCatalog, shortlister: AnyShortlister, *, size: int) -> None:
         """Offer at most `size` models per request."""
         self._catalog = catalog
         self._shortlister = shortlister

@@ -1,6 +1,6 @@
-"""A request of four attempts on a thread in SQLite, as a program: to be killed, and run again.
+"""A request of four attempts on a thread in a database, as a program: to be killed, and run again.
 
-Usage: python -m tests.graphs.long_request FOLDER SECONDS_PER_STEP
+Usage: python -m tests.graphs.long_request FOLDER SECONDS_PER_STEP [POSTGRES]
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite import SqliteSaver
 
+from tests.graphs.kept_threads import kept_threads
 from tests.graphs.paper_world import ANIMALS, PaperBackend, ScriptedPlanner, calling, paper_agent
 
 
-def main(folder: Path, step_seconds: float) -> None:
+def main(folder: Path, step_seconds: float, postgres: str | None = None) -> None:
     """Start the request, or go on with it; print its attempts."""
     backend = PaperBackend(folder / "drawn.log", levels=(0.1, 0.4, 0.2), step_seconds=step_seconds)
     config: RunnableConfig = {"configurable": {"thread_id": "long"}}
-    with SqliteSaver.from_conn_string(str(folder / "threads.sqlite")) as saver:
+    with kept_threads(folder, postgres) as saver:
         agent = paper_agent(folder, backend, planner=ScriptedPlanner(answers=[calling(ANIMALS)]), checkpointer=saver)
         begun = bool(agent.get_state(config).values)
         asked = None if begun else {"request": "a fox", "options": {"max_attempts": 4}}
@@ -28,4 +28,4 @@ def main(folder: Path, step_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from diffagent_tools.artifacts import read_call
 from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
 from finetune.pocket.render import font_path
 from tool_specs.exceptions import ConfigError
@@ -61,3 +62,30 @@ def test_what_no_model_can_draw_is_said_and_not_drawn(tmp_path: Path) -> None:
     assert document["attempts"] == []
     assert len(document["shortlist"]["nearest"]) == 3
     assert not list(tmp_path.glob("artifacts/**/*.png"))
+
+
+@pytest.mark.slow
+def test_models_are_compared_side_by_side_though_all_parts_load_at_once(tmp_path: Path) -> None:
+    document = run(tmp_path, "compare", "a fox", "--models", "3", "--seed", "2")
+    assert document["rows"][0]["branch"]["best"]["model"] == CHECKPOINT_IDS["animals"]
+    assert all(row["branch"]["outcome"]["status"] in ("accepted", "best_effort") for row in document["rows"])
+    assert Path(document["sheet"]["path"]).is_file()
+
+
+@pytest.mark.slow
+def test_a_story_has_one_style(tmp_path: Path) -> None:
+    story = "A fox in a meadow. A bear in the snow. Style: watercolor."
+    document = run(tmp_path, "storyboard", story, "--attempts", "1", "--seed", "1")
+    calls = [row["branch"]["best"]["call"] for row in document["rows"]]
+    assert [call["checkpoint"] for call in calls] == [CHECKPOINT_IDS["animals"]] * 2
+    assert [[use["id"] for use in call["loras"]] for call in calls] == [[STYLE_IDS["watercolor"]]] * 2
+
+
+@pytest.mark.slow
+def test_a_picture_is_refined_from_the_best_so_far(tmp_path: Path) -> None:
+    # This seed's draft is poor: where it is not, nothing is refined.
+    document = run(tmp_path, "refine", "a kitten in the snow, 8-bit", "--seed", "3", "--attempts", "2")
+    first, second = document["attempts"]
+    assert second["call"]["init_image"] == first["reference"]["sha256"]
+    assert second["reference"]["sha256"] != first["reference"]["sha256"]
+    assert read_call(second["reference"]["path"]).denoising_strength == 0.6

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,28 +14,9 @@ from langgraph.types import Command
 from graphs.agent import DiffAgentGraph
 from graphs.nodes.approve import Decision
 from tests.graphs.paper_world import ANIMALS, PaperBackend, ScriptedPlanner, calling, paper_agent
-from tests.killed_process import kill_after, started
 
 FOX = {"request": "a fox", "options": {"max_attempts": 2}}
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
-
-
-def long_request(folder: Path, step_seconds: float) -> subprocess.Popen[str]:
-    return started("tests.graphs.long_request", folder, step_seconds)
-
-
-def test_after_kill_9_finished_attempts_are_not_drawn_again(tmp_path: Path) -> None:
-    log = tmp_path / "drawn.log"
-    killed = long_request(tmp_path, 0.4)
-    kill_after(killed, log, 3, seconds=60)
-
-    output, _ = long_request(tmp_path, 0.0).communicate(timeout=60)
-    result = json.loads(output)
-    assert [attempt["n"] for attempt in result["attempts"]] == [1, 2, 3, 4]
-    assert result["status"] == "best_effort"
-    assert result["best"] == 2
-    # Three drawings were begun before the kill; the third had to be drawn again.
-    assert len(log.read_text().splitlines()) == 5
 
 
 @pytest.fixture(params=["memory", "sqlite"])

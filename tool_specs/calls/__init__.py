@@ -16,6 +16,8 @@ from tool_specs.calls.models import (
     StableDiffusionXLCall,
     call_model,
     parse_call,
+    start_of,
+    starting_from,
 )
 from tool_specs.spec import LoraUse
 
@@ -35,5 +37,7 @@ __all__ = [
     "arguments_model",
     "call_model",
     "parse_call",
+    "start_of",
+    "starting_from",
     "to_call",
 ]

@@ -28,6 +28,14 @@ MAX_SEED = 2**32 - 1
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
+START_FIELDS: Final = ("init_image", "denoising_strength")
+"""What makes a call image-to-image; graphs fill it in, planners do not."""
+
+
+def _is_none(value: object) -> bool:
+    """Whether a field is left out of a call's JSON: a call that begins from nothing reads as it always did."""
+    return value is None
+
 
 class Call(BaseModel):
     """What every family's call holds; draw with one of the subclasses.
@@ -60,6 +68,10 @@ class Call(BaseModel):
     """A1111's count: 1 uses the text encoder's last layer, 2 the one before it."""
     seed: Seed | None = None
     """None lets the backend choose; a drawing's call always has it."""
+    init_image: str | None = Field(default=None, exclude_if=_is_none)
+    """SHA-256 of a picture in the artifact store to begin from (image-to-image), scaled to the call's size."""
+    denoising_strength: float | None = Field(default=None, gt=0, le=1, exclude_if=_is_none)
+    """A1111's name: how much of that picture is drawn anew; 1 keeps hardly anything, near 0 nearly everything."""
 
     @field_validator("prompt", "negative_prompt", mode="before")
     @classmethod
@@ -77,6 +89,14 @@ class Call(BaseModel):
             raise ValueError(msg)
         return text
 
+    @field_validator("init_image")
+    @classmethod
+    def _names_a_picture(cls, digest: str | None) -> str | None:
+        if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+            msg = "is not the SHA-256 of a picture in the store: give 64 lower-case hex digits"
+            raise ValueError(msg)
+        return digest
+
     @model_validator(mode="after")
     def _within_bounds(self) -> Self:
         bounds = self.bounds
@@ -93,6 +113,21 @@ class Call(BaseModel):
                 raise ValueError(msg)
         if self.negative_prompt and not bounds.has_negative_prompt:
             msg = f"negative_prompt is not used by {bounds.name}: leave it empty"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_whole_start(self) -> Self:
+        strength = self.denoising_strength
+        if (self.init_image is None) is not (strength is None):
+            given, missing = START_FIELDS if strength is None else reversed(START_FIELDS)
+            msg = f"{given} is given without {missing}: image-to-image needs both, any other call neither"
+            raise ValueError(msg)
+        if strength is not None and self.steps * strength < 1:
+            msg = (
+                f"denoising_strength={strength:g} leaves none of the {self.steps} steps to draw: "
+                f"the least is {1 / self.steps:.3g}"
+            )
             raise ValueError(msg)
         return self
 
@@ -191,6 +226,26 @@ def call_model(family_name: str) -> type[Call]:
         known = "is not one that can be drawn here" if family_name in FAMILIES else "is unknown"
         msg = f"family {family_name!r} {known}: use one of {', '.join(CALL_MODELS)}"
         raise CallError(msg) from None
+
+
+def starting_from(call: Call, picture: str, strength: float) -> Call:
+    """The same call as image-to-image.
+
+    Args:
+        call: What to draw.
+        picture: SHA-256 of the picture in the artifact store to begin from.
+        strength: How much of it is drawn anew, above 0 and at most 1.
+
+    Raises:
+        CallError: The strength is out of range, or leaves no step to draw.
+    """
+    return parse_call({**call.model_dump(), "init_image": picture, "denoising_strength": strength})
+
+
+def start_of(call: Mapping[str, object]) -> tuple[str, float] | None:
+    """Where a call in its JSON form begins from: the picture's SHA-256 and the strength; None for text-to-image."""
+    picture, strength = (call.get(name) for name in START_FIELDS)
+    return (picture, strength) if isinstance(picture, str) and isinstance(strength, int | float) else None
 
 
 def parse_call(data: Mapping[str, object] | str | bytes) -> Call:

@@ -51,6 +51,7 @@ class Infotext:
         width: Width of the first pass, in pixels.
         height: Height of the first pass, in pixels.
         clip_skip: A1111's count.
+        denoising_strength: How much of the picture it began from was drawn anew; of the second pass in text-to-image.
         model: Name of the checkpoint.
         model_hash: Its hash as written.
         loras: File stem and weight of each network: tags in the prompt, then the Additional Networks extension's.
@@ -67,6 +68,7 @@ class Infotext:
     width: int | None = None
     height: int | None = None
     clip_skip: int | None = None
+    denoising_strength: float | None = None
     model: str = ""
     model_hash: str = ""
     loras: tuple[tuple[str, float], ...] = ()
@@ -105,6 +107,7 @@ def parse_infotext(text: str) -> Infotext:
         width=int(size[1]) if size else None,
         height=int(size[2]) if size else None,
         clip_skip=_integer(fields, "clip skip"),
+        denoising_strength=_number(fields, "denoising strength"),
         model=fields.pop("model", ("", ""))[1],
         model_hash=_hash(fields),
         loras=loras + additional_networks(dict(fields.values())),

@@ -54,6 +54,7 @@ def to_infotext(
         "Size": f"{call.width}x{call.height}",
         "Model hash": hashes.get(call.checkpoint, "").lower()[:_CHECKPOINT_HASH_DIGITS],
         "Model": _stem(call.checkpoint, names),
+        "Denoising strength": "" if call.denoising_strength is None else _number(call.denoising_strength),
         "Clip skip": str(call.clip_skip) if call.clip_skip > 1 else "",
         "Lora hashes": _network_hashes(networks, hashes, of_embeddings=False, embeddings=embeddings),
         "TI hashes": _network_hashes(networks, hashes, of_embeddings=True, embeddings=embeddings),

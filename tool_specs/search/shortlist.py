@@ -80,6 +80,11 @@ class AnyShortlister(Protocol):
         """Where it looks."""
         ...
 
+    @property
+    def rules(self) -> Rules:
+        """What may be offered."""
+        ...
+
     def shortlist(self, request: str, k: int = 8) -> Shortlist:
         """The at most `k` checkpoints and `k` networks for a request.
 
@@ -113,8 +118,8 @@ class Shortlister:
         self.catalog = catalog
         self.embedder = embedder
         self.thresholds = thresholds or Thresholds()
-        rules = rules or Rules()
-        reasons = {spec.id: rules.reason_against(spec) for spec in catalog}
+        self.rules = rules or Rules()
+        reasons = {spec.id: self.rules.reason_against(spec) for spec in catalog}
         self._excluded = tuple((name, reason) for name, reason in reasons.items() if reason)
         self._specs = tuple(spec for spec in catalog if not reasons[spec.id])
 

@@ -24,9 +24,21 @@ from diffagent_tools.backends import DiffusersBackend
 from finetune.pocket.kohya import save_kohya_lora
 from finetune.pocket.ldm import UNET_PREFIX, VAE_PREFIX, ldm_state, save_single_file, unet_keys, vae_keys
 from finetune.pocket.tokenizer import build_tokenizer
+from tests.exported_script import difference, run_script
 from tests.tiny_world import SCHEDULE, Shelf
-from tool_specs.calls import Call, LoraUse, StableDiffusion15Call, StableDiffusionXLCall
+from tool_specs.calls import Call, LoraUse, StableDiffusion15Call, StableDiffusionXLCall, call_model
+from tool_specs.exports import to_diffusers_script
+from tool_specs.families import FAMILIES
 
+NETWORK_FILES = {
+    "sd15": (("Checkpoint", "model.safetensors"), ("LORA", "style.safetensors")),
+    "sdxl": (
+        ("Checkpoint", "model.safetensors"),
+        ("LORA", "style.safetensors"),
+        ("TextualInversion", "glow.safetensors"),
+    ),
+}
+"""What lies in the folder of a family."""
 LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
 
 
@@ -280,3 +292,32 @@ def test_an_sdxl_embedding_reaches_both_text_encoders(sdxl: tuple[StableDiffusio
     taught = backend.draw(call.model_copy(update={"loras": (LoraUse(id=embedding),)})).image
     assert taught.tobytes() != plain.tobytes()
     assert backend.draw(call).image.tobytes() == plain.tobytes()
+
+
+@pytest.mark.parametrize("clip_skip", [1, 3])
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_an_exported_script_draws_the_same(
+    request: pytest.FixtureRequest, tmp_path: Path, family: str, clip_skip: int
+) -> None:
+    _, folder = request.getfixturevalue(family)
+    shelf = Shelf()
+    base_model = {"sd15": "SD 1.5", "sdxl": "SDXL 1.0"}[family]
+    ids = {
+        kind: shelf.put(n, kind, folder / file, base_model=base_model, trigger_words=("glow",))
+        for n, (kind, file) in enumerate(NETWORK_FILES[family], 1)
+    }
+    configs = {family: folder / "config"}
+    call = call_model(family)(
+        checkpoint=ids.pop("Checkpoint"),
+        loras=tuple(LoraUse(id=network, weight=0.6) for network in ids.values()),
+        prompt="a glow fox",
+        negative_prompt="a cat",
+        steps=2,
+        width=FAMILIES[family].min_size,
+        height=FAMILIES[family].min_size + 8,
+        clip_skip=clip_skip,
+        seed=1,
+    )
+    backend = DiffusersBackend(shelf.catalog, device="cpu", files=shelf.file_of, configs=configs)
+    source = to_diffusers_script(call, shelf.catalog, files=shelf.file_of, configs=configs)
+    assert difference(run_script(source, tmp_path), backend.draw(call).image) <= 1

@@ -45,6 +45,21 @@ def test_pick_refuses_what_draw_refuses(run: Run) -> None:
     assert run("pick", "a fox", "--model", "9099").code == 2
 
 
+def test_pick_writes_the_call_for_other_programs(run: Run) -> None:
+    fox = ("pick", "a fox, watercolor", "--seed", "3")
+    compile(run(*fox, "--export", "diffusers").stdout, "fox.py", "exec")
+    workflow = run(*fox, "--export", "comfyui")
+    assert json.loads(workflow.stdout)["1"]["class_type"] == "CheckpointLoaderSimple"
+    assert "this workflow shows the form, it cannot run" in workflow.stderr
+    document = run(*fox, "--export", "a1111", "--json").document
+    assert document["export"] == document["infotext"]
+    assert run(*fox, "--export", "a1111").stdout == document["export"] + "\n"
+    refused = run(*fox, "--export", "air")
+    assert (refused.code != 0, refused.stdout) == (True, "")
+    assert "exists only inside this package, so it has no AIR" in refused.stderr
+    assert run("pick", "quarterly tax declaration", "--export", "diffusers").code == 3
+
+
 def test_search_lists_models_and_the_networks_asked_for(run: Run) -> None:
     result = run("search", "a fox, watercolor")
     assert result.code == 0

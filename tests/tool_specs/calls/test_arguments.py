@@ -170,3 +170,10 @@ def test_what_a_planner_wrote_is_quoted_and_bounded(
         to_call(animals, {"prompt": "a fox", **arguments}, shortlist=[pixel])
     assert len(str(caught.value)) < 400
     assert str(caught.value).isprintable()
+
+
+def test_where_a_picture_begins_is_not_for_planners_to_say(animals: ToolSpec) -> None:
+    assert set(arguments_model(animals).model_fields) == set(GOOD)
+    for name, value in (("init_image", "ab" * 32), ("denoising_strength", 0.5)):
+        with pytest.raises(CallError, match=f"{name} is not a parameter of this tool"):
+            to_call(animals, {**GOOD, name: value})

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tool_specs.calls import CALL_MODELS, Call, LoraUse, PocketCall, call_model, parse_call
+from tool_specs.calls import (
+    CALL_MODELS,
+    Call,
+    LoraUse,
+    PocketCall,
+    call_model,
+    parse_call,
+    start_of,
+    starting_from,
+)
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
 
@@ -106,3 +115,46 @@ def test_any_text_is_a_clean_prompt_or_refused(text: str) -> None:
         return
     assert call.prompt == call.prompt.strip() != ""
     assert parse_call(call.model_dump_json()) == call
+
+
+PICTURE = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("family", CALL_MODELS)
+def test_a_call_may_begin_from_a_picture(family: str) -> None:
+    plain = call_model(family).model_validate({"checkpoint": CHECKPOINT, "prompt": "a fox"})
+    started = starting_from(plain, PICTURE, 0.5)
+
+    assert (started.init_image, started.denoising_strength) == (PICTURE, 0.5)
+    assert parse_call(started.model_dump_json()) == started
+    assert start_of(started.model_dump(mode="json")) == (PICTURE, 0.5)
+    assert started != plain
+
+
+def test_a_call_that_begins_from_nothing_reads_as_it_always_did() -> None:
+    call = PocketCall(checkpoint=CHECKPOINT, prompt="a fox")
+    assert set(call.model_dump(mode="json")) == {
+        "family", "checkpoint", "loras", "prompt", "negative_prompt", "sampler", "steps", "cfg_scale", "width",
+        "height", "clip_skip", "seed",
+    }  # fmt: skip
+    assert start_of(call.model_dump()) is None
+    assert parse_call({**call.model_dump(), "init_image": None, "denoising_strength": None}) == call
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ({"init_image": PICTURE}, "init_image is given without denoising_strength"),
+        ({"denoising_strength": 0.5}, "denoising_strength is given without init_image"),
+        ({"init_image": "fox.png", "denoising_strength": 0.5}, "init_image='fox.png' is not the SHA-256 of a picture"),
+        ({"init_image": PICTURE + "\n", "denoising_strength": 0.5}, "is not the SHA-256 of a picture"),
+        ({"init_image": PICTURE, "denoising_strength": 0.0}, "denoising_strength=0.0 is too small: it is above 0"),
+        ({"init_image": PICTURE, "denoising_strength": 1.01}, "denoising_strength=1.01 is too large: the most is 1"),
+        ({"init_image": PICTURE, "denoising_strength": 0.1, "steps": 5}, "leaves none of the 5 steps to draw"),
+    ],
+)
+def test_a_wrong_start_is_answered_in_one_line(start: dict[str, object], said: str) -> None:
+    with pytest.raises(CallError) as caught:
+        parse_call({"family": "pocket", "checkpoint": CHECKPOINT, "prompt": "a fox", **start})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

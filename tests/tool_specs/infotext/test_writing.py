@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sd_parsers import ParserManager
 
 from tests.tool_specs.conftest import SpecMaker
-from tool_specs.calls import CALL_MODELS, Call, LoraUse, call_model
+from tool_specs.calls import CALL_MODELS, Call, LoraUse, call_model, starting_from
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
 from tool_specs.infotext import parse_infotext, spec_hashes, spec_names, to_infotext
@@ -159,3 +159,13 @@ def test_sd_parsers_reads_a_png_with_it(fox: Call) -> None:
     ]
     assert [prompt.value for prompt in sampler.negative_prompts] == ["blurry"]
     assert info.metadata["Size"] == "64x64"
+
+
+def test_image_to_image_prints_its_strength_like_a1111_and_reads_it(fox: Call) -> None:
+    text = to_infotext(starting_from(fox, "ab" * 32, 0.55), names=NAMES)
+    assert "Model: pocket_animals, Denoising strength: 0.55, Version" in text
+    assert "ab" * 32 not in text
+    read = parse_infotext(text)
+    assert read.denoising_strength == 0.55
+    assert "Denoising strength" not in read.extra
+    assert parse_infotext(to_infotext(fox, names=NAMES)).denoising_strength is None
