@@ -14,7 +14,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-shortlist pocket-train pocket-report planner-train vllm vllm-install clean
+.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-middleware bench-shortlist pocket-train pocket-report planner-train serve vllm vllm-install clean
 
 setup: $(READY)
 
@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --progress-bar off "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local,finetune,vllm]"
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local,finetune,postgres,serve,vllm]"
 	touch $(READY)
 
 demo: setup
@@ -56,6 +56,9 @@ bench-catalog: setup
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench
 	$(BIN)/python -m diffagent_tools.benchmarks.catalog
 
+bench-middleware: setup
+	$(BIN)/python -m diffagent_tools.benchmarks.middleware
+
 # Needs real pairs, which are not part of the repository: DIFFAGENT_SHARED names their folder.
 bench-shortlist: setup
 	$(BIN)/python -m diffagent_tools.benchmarks.shortlist
@@ -74,6 +77,10 @@ vllm: setup vllm-install
 	$(BIN)/python -m diffagent_tools.serving.vllm $(MODEL) $(VLLM_FLAGS)
 
 vllm-install: $(VLLM_READY)
+
+# The web page, and the OpenAI and MCP interfaces, on this machine.
+serve: setup
+	$(BIN)/diffagent serve
 
 # torchvision and its relatives are CUDA builds, which the CPU environment cannot import.
 $(VLLM_READY):
