@@ -36,4 +36,6 @@ async def test_the_page_runs_from_top_to_bottom(
     assert any(text.startswith("Drawn with") for text in printed)
     assert any("20 of 20" in text for text in printed)
     assert any("'prompt'" in text for text in printed)
+    assert len(names["story"]["panels"]) == 2
+    assert is_picture(names["story"]["sheet"]["path"])
     assert (tmp_path / "threads.sqlite").is_file()

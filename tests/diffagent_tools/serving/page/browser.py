@@ -18,7 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1600, "height": 1000}
@@ -86,7 +86,7 @@ class Visit:
         """The page in a new tab, ready to be used."""
         page = self.context.new_page()
         page.set_default_timeout(90_000)
-        page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", self._heard)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("response", lambda got: self.faults.append(f"{got.status} {got.url}") if got.status >= 400 else None)
         page.on("request", lambda asked: self.hosts.add(_host(asked.url)))
@@ -94,6 +94,10 @@ class Visit:
         page.locator("#request textarea").wait_for()
         page.locator("#head h1").wait_for()
         return page
+
+    def _heard(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self.faults.append(f"{said.text} {said.location['url']}")
 
 
 def _host(url: str) -> str:
@@ -116,7 +120,7 @@ def draw(page: Page, request: str) -> None:
     box = page.locator("#request textarea")
     box.fill(request)
     box.press("Enter")
-    page.locator("#stop[disabled], #stop button[disabled]").wait_for(state="detached")
+    page.locator("#status progress").wait_for()
     ended(page)
 
 

@@ -49,7 +49,7 @@ def paper_page(browser: Browser, folder: Path, backend: PaperBackend, catalog: C
         backend=backend,
         reward=reward,
         store=store,
-        planner=ScriptedPlanner(answers=[calling(ANIMALS)]),
+        planner=ScriptedPlanner(answers=[calling(ANIMALS, tool=catalog.get(ANIMALS).tool_name)]),
     )
     app = FastAPI()
     mount_page(app, build_page(agent, catalog=catalog, backend=backend, reward=reward, store=store), "/draw")
