@@ -294,7 +294,7 @@ def test_the_event_loop_goes_on_while_a_picture_is_drawn(tmp_path: Path, backend
 
 
 def test_cancelling_stops_between_steps_and_the_thread_goes_on_later(tmp_path: Path, backend: PaperBackend) -> None:
-    backend.levels = (0.2, 0.9)
+    backend.levels, backend.step_seconds = (0.2, 0.9), 0.05  # slow enough for the watcher to be asked first
     agent = paper_agent(tmp_path, backend, planner=planner(), checkpointer=InMemorySaver())
     cancel = threading.Event()
 
