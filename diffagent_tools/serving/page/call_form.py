@@ -19,7 +19,7 @@ _NUMBERS: Final = {
     "width": "Width",
     "height": "Height",
     "clip_skip": "Clip skip",
-    "seed": "Seed (empty: a new one)",
+    "seed": "Seed",
 }
 
 
@@ -45,9 +45,12 @@ class CallForm:
             label="Networks, one per line with a weight", lines=1, max_lines=6, elem_id="edit-networks"
         )
         with gr.Row(elem_classes="numbers"):
-            self._sampler = gr.Dropdown(label="Sampler", allow_custom_value=True, elem_id="edit-sampler", min_width=150)
+            self._sampler = gr.Dropdown(label="Sampler", allow_custom_value=True, elem_id="edit-sampler", min_width=230)
             self._numbers = {
-                name: gr.Number(label=label, elem_id=f"edit-{name}", min_width=90) for name, label in _NUMBERS.items()
+                name: gr.Number(
+                    label=label, placeholder="new" if name == "seed" else None, elem_id=f"edit-{name}", min_width=90
+                )
+                for name, label in _NUMBERS.items()
             }
         self.button = gr.Button("Draw this call", variant="primary", elem_id="redraw")
         self.fields = [self._model, self._networks, self._sampler, *self._texts.values(), *self._numbers.values()]

@@ -57,15 +57,15 @@ class Desk:
         kept: object,
         ticked: list[Attempt],
         edited: Mapping[str, Any],
-        *values: Any,
         client: gr.Request,
+        *values: Any,
     ) -> AsyncIterator[Updates]:
         """Draw what stands in the form, as one more attempt of the request."""
         panels, before = self._panels, entry
         try:
             call = self._form.read(edited, *values)
         except (CallError, CatalogError) as error:
-            yield {panels.form_alert: markup.alert(_sentence(error))}
+            yield {panels.form_alert: markup.alert(str(error))}
             return
         n = max((attempt.n for attempt in entry.attempts), default=0) + 1
 

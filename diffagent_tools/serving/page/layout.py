@@ -38,7 +38,14 @@ watch("value", () => element.querySelectorAll("input[type=checkbox]").forEach(
 """Passes on presses of buttons and boxes. An updated page keeps its boxes, so they are set to what it says."""
 
 
-_TO_FORM: Final = "() => { document.querySelector('#edit-prompt textarea')?.focus(); }"
+_TO_FORM: Final = """() => {
+  const look = tries => {
+    const field = document.querySelector("#edit-prompt textarea");
+    if (field) field.focus(); else if (tries) setTimeout(look, 50, tries - 1);
+  };
+  look(40);
+}"""
+"""The form is there a moment after it was made visible."""
 _TO_TOP: Final = "() => { document.querySelector('#request')?.scrollIntoView({block: 'center'}); }"
 _TO_LAST_CARD: Final = """() => {
   if (document.querySelector("#edit-alert .problem")) return;
@@ -87,7 +94,7 @@ def laid_out(
                 force = gr.Button("Draw with the nearest anyway", visible=False, elem_id="force")
                 cards = _html(elem_id="cards", on_load=_ACTS)
                 comparison = _html(elem_id="comparison", on_load=_ACTS)
-                with gr.Group(visible=False, elem_id="edit") as form_box:
+                with gr.Group(visible=False, elem_classes="edit-form") as form_box:
                     note = _html(elem_id="edit-note")
                     form = CallForm(catalog)
                     form_alert = _html(elem_id="edit-alert", on_load=_role("alert"))

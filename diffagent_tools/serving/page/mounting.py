@@ -17,8 +17,8 @@ _KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable", "X-Cont
 _SANS: Final = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO: Final = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 _ICON: Final = (
-    '<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 16 16%22'
-    '%3E%3Crect width=%2216%22 height=%2216%22 rx=%223%22 fill=%22%236366f1%22/%3E%3C/svg%3E">'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#6366f1"/>'
+    '<path d="M4 12 8 5l4 7z" fill="#fff"/></svg>'
 )
 
 
@@ -33,6 +33,11 @@ def mount(app: FastAPI, page: Page, path: str) -> None:
             raise HTTPException(404, "there is no such picture here") from error
         return Response(data, media_type="image/png", headers=_KEPT)
 
+    def icon() -> Response:
+        """What a browser shows beside the title; it asks for this name wherever the page is."""
+        return Response(_ICON, media_type="image/svg+xml")
+
+    app.get("/favicon.ico", include_in_schema=False)(icon)
     app.get(path.rstrip("/") + "/pictures/{digest}.png", include_in_schema=False)(picture)
     gr.mount_gradio_app(
         app,
@@ -40,7 +45,6 @@ def mount(app: FastAPI, page: Page, path: str) -> None:
         path=path,
         theme=_theme(),
         css=files(__package__).joinpath("page.css").read_text(encoding="utf-8"),
-        head=_ICON,
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from diffagent_tools.artifacts import ArtifactStore
-from tests.diffagent_tools.serving.page.browser import WIDE, Visit, draw, ended, served, visit
-from tests.diffagent_tools.serving.page.conftest import went_well
+from tests.diffagent_tools.serving.page.chromium.browser import WIDE, Visit, draw, ended, served, visit
+from tests.diffagent_tools.serving.page.chromium.conftest import went_well
 from tests.graphs.paper_world import (
     ANIMALS,
     CATALOG,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-HOSTILE = "<img src=x onerror=\"window.hit=1\"> {{constructor}} ${window.hit=2} `+(window.hit=3)+` **bold**"
+HOSTILE = '<img src=x onerror="window.hit=1"> {{constructor}} ${window.hit=2} `+(window.hit=3)+` **bold**'
 
 
 @contextmanager

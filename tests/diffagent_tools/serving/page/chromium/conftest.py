@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from graphs.workshop import Workshop
-from tests.diffagent_tools.serving.page.browser import WIDE, Visit, launched, served, visit
+from tests.diffagent_tools.serving.page.chromium.browser import WIDE, Visit, launched, served, visit
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,8 +62,3 @@ def went_well(person: Visit) -> None:
     """Check that the console stayed empty, and that only the server was asked for anything."""
     assert person.faults == []
     assert person.hosts - {"blob", "data"} == {urlsplit(person.url).netloc}
-
-
-@pytest.fixture
-def folder(pocket: Workshop) -> Path:
-    return pocket.store.folder

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -132,8 +131,3 @@ def ended(page: Page) -> None:
 def is_too_wide(page: Page) -> bool:
     """Whether one has to scroll sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
-
-
-def pictures(folder: Path) -> list[Path]:
-    """The files in a store."""
-    return sorted(folder.glob("*/*.png"))

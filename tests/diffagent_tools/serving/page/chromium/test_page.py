@@ -10,8 +10,8 @@ from PIL import Image
 
 from diffagent_tools.artifacts import INFOTEXT_KEY, read_call
 from graphs.workshop import Workshop
-from tests.diffagent_tools.serving.page.browser import PHONE, Visit, draw, ended, is_too_wide, served, visit
-from tests.diffagent_tools.serving.page.conftest import pocket_app, went_well
+from tests.diffagent_tools.serving.page.chromium.browser import PHONE, Visit, draw, ended, is_too_wide, served, visit
+from tests.diffagent_tools.serving.page.chromium.conftest import pocket_app, went_well
 from tool_specs.infotext import parse_infotext
 from tool_specs.pocket import POCKET_DIR
 
@@ -128,9 +128,10 @@ def test_history_survives_a_reload_and_another_server(browser: Browser, pocket: 
         went_well(person)
         state = person.context.storage_state()
 
-    with served(pocket_app(pocket), int(url.rpartition(":")[2])) as again, visit(
-        browser, again, storage_state=state
-    ) as person:
+    with (
+        served(pocket_app(pocket), int(url.rpartition(":")[2])) as again,
+        visit(browser, again, storage_state=state) as person,
+    ):
         page = person.open()
         page.locator("#history button", has_text="a pizza").click()
         picture = page.locator("#cards img").first
@@ -174,7 +175,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(visitor: Visit) -> None:
     ended(page)
     reach("#history button")
     page.keyboard.press("Enter")
-    page.locator("#edit").wait_for(state="hidden")
+    page.locator("#edit-note").wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("width", [390, 1600])
