@@ -66,6 +66,7 @@ def _write_config(
 ) -> None:
     """The diffusers-format folder without weights that `from_single_file` reads offline."""
     for name, part in (("unet", unet), ("vae", vae)):
+        part.register_to_config(_name_or_path="")  # else the folder it was loaded from
         part.save_config(out / name)
     encoder.config.save_pretrained(out / "text_encoder")
     DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, steps_offset=1).save_pretrained(out / "scheduler")

@@ -70,3 +70,9 @@ def test_a_style_lora_brings_pictures_of_every_checkpoint_nearer_to_its_style(
         after = backend.draw(pocket_call(catalog, domain, f"{style}, {scene.caption}", (use,), seed)).image
         nearer += judge.nearer(style, before, after)
     assert nearer >= 3
+
+
+def test_no_file_names_a_folder_of_the_machine_that_made_it() -> None:
+    texts = [path for path in POCKET_DIR.rglob("*") if path.suffix in (".json", ".md", ".jinja", ".txt")]
+    assert len(texts) > 5
+    assert [path for path in texts if '": "/' in path.read_text(encoding="utf-8")] == []
