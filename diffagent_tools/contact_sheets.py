@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
+    from diffagent_tools.artifacts import ArtifactStore, ImageReference
+
 CELL: Final = 256
 """Width and height that a picture may fill, in pixels."""
 MARGIN: Final = 12
@@ -39,6 +41,23 @@ class Cell:
     image: Image | None
     title: str
     text: str = ""
+
+
+def saved_sheet(store: ArtifactStore, told: Sequence[tuple[ImageReference | None, str, str]]) -> ImageReference:
+    """Put stored pictures side by side, and store the sheet with what it says.
+
+    Args:
+        store: Has the pictures, and gets the sheet.
+        told: Of each place the picture, None where there is none, its title, and the text below.
+
+    Raises:
+        ArtifactError: A picture is gone, or the sheet cannot be written.
+    """
+    cells = [Cell(store.open(picture) if picture else None, title, text) for picture, title, text in told]
+    record = [
+        {"title": title, "text": text, "image": picture["sha256"] if picture else None} for picture, title, text in told
+    ]
+    return store.save_sheet(contact_sheet(cells), record)
 
 
 def contact_sheet(cells: Sequence[Cell], *, columns: int = COLUMNS) -> Image:

@@ -19,7 +19,7 @@ from langgraph.types import Send
 from typing_extensions import TypedDict
 
 from diffagent_tools.artifacts import ArtifactStore, ImageReference
-from diffagent_tools.contact_sheets import Cell, contact_sheet
+from diffagent_tools.contact_sheets import saved_sheet
 from diffagent_tools.planning import SHORTLIST_SIZE
 from diffagent_tools.rewards.protocol import Reward
 from graphs.agent import DEFAULT_THRESHOLD, create_diffagent
@@ -236,16 +236,15 @@ class _RankNode:
         """The contact sheet; `None` where there is no picture at all."""
         if all(one["best"] is None for one in ranking):
             return None
-        cells, told = [], []
+        told = []
         for place, one in enumerate(ranking, start=1):
             best = one["best"]
             reference = best["reference"] if best else None
             reward = "no picture" if one["reward"] is None else f"reward {one['reward']:.2f}"
             title = f"{place}. {one['model']['name']}"
             text = f"{reward}. {str((best['call'] or {}).get('prompt', '')) if best else one['outcome']['reason']}"
-            cells.append(Cell(self._store.open(reference) if reference else None, title, text))
-            told.append({"title": title, "text": text, "image": reference["sha256"] if reference else None})
-        return self._store.save_sheet(contact_sheet(cells), told)
+            told.append((reference, title, text))
+        return saved_sheet(self._store, told)
 
 
 def _text_to_judge(contenders: list[Contender], request: str) -> str:

@@ -19,7 +19,7 @@ from langgraph.types import Send
 from typing_extensions import TypedDict
 
 from diffagent_tools.artifacts import ArtifactStore, ImageReference
-from diffagent_tools.contact_sheets import Cell, contact_sheet
+from diffagent_tools.contact_sheets import saved_sheet
 from diffagent_tools.planning import SHORTLIST_SIZE
 from graphs.agent import DEFAULT_THRESHOLD, create_diffagent
 from graphs.branches import AgentBranch, Branch, joint_outcome
@@ -242,14 +242,13 @@ class _BoardNode:
         return {"panels": panels, "sheet": sheet, "outcome": outcome, "messages": [AIMessage(said)]}
 
     def _sheet(self, panels: list[Panel]) -> ImageReference:
-        cells, told = [], []
+        told = []
         for panel in panels:
             best, title = panel["best"], f"{panel['shot']['n']}."
             reference = best["reference"] if best else None
             text = panel["shot"]["text"] if reference else f"{panel['shot']['text']} ({panel['outcome']['reason']})"
-            cells.append(Cell(self._store.open(reference) if reference else None, title, text))
-            told.append({"title": title, "text": text, "image": reference["sha256"] if reference else None})
-        return self._store.save_sheet(contact_sheet(cells), told)
+            told.append((reference, title, text))
+        return saved_sheet(self._store, told)
 
 
 def _in_style(text: str, style: str) -> str:

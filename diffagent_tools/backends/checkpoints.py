@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from diffagent_tools.backends.pipelines import first_line, load_pipeline, out_of
 from diffagent_tools.backends.samplers import scheduler_of
 from diffagent_tools.devices import one_load_at_a_time, quiet_libraries
 from tool_specs.calls import Call
-from tool_specs.exceptions import BackendError, CallError, WeightsError
+from tool_specs.embedding_words import embedding_word
+from tool_specs.exceptions import BackendError, WeightsError
 from tool_specs.families import FAMILIES
 from tool_specs.spec import ToolSpec
 from tool_specs.weight_files import identify
@@ -257,16 +257,7 @@ class LoadedCheckpoint:
         from safetensors.torch import load_file
 
         self._check_network(embedding, "embedding")
-        known = dict.fromkeys((embedding.path.stem, *embedding.spec.trigger_words))
-        text = f"{call.prompt}\n{call.negative_prompt}"
-        used = (word for word in known if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE))
-        word = next(used, None)
-        if word is None:
-            msg = (
-                f"the embedding {embedding.spec.id} acts only through its word; put {' or '.join(map(repr, known))} "
-                "into the prompt or the negative prompt"
-            )
-            raise CallError(msg)
+        word = embedding_word(embedding.spec, embedding.path.stem, call)
         vectors: Mapping[str, torch.Tensor] = load_file(embedding.path)
         try:
             for tokenizer, encoder, key in encoders:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from diffagent_tools.artifacts import ArtifactStore
-from diffagent_tools.backends.protocol import Backend
+from diffagent_tools.backends.protocol import Backend, StepProgress
 from diffagent_tools.tools.faults import told_to_the_model
 from diffagent_tools.tools.results import ImageResult
 from tool_specs.calls import Call
@@ -16,7 +16,13 @@ from tool_specs.spec import ToolSpec
 
 
 def draw(
-    call: Call, specs: Sequence[ToolSpec], backend: Backend, store: ArtifactStore, cancel: threading.Event
+    call: Call,
+    specs: Sequence[ToolSpec],
+    backend: Backend,
+    store: ArtifactStore,
+    cancel: threading.Event,
+    *,
+    on_step: Callable[[StepProgress], None] | None = None,
 ) -> tuple[str, ImageResult]:
     """Draw a call and store the picture.
 
@@ -26,6 +32,7 @@ def draw(
         backend: What draws.
         store: Where the picture goes.
         cancel: Set it from any thread to stop before the next step.
+        on_step: Called after each step; see `Backend.draw`.
 
     Returns:
         Content and artifact of the tool message.
@@ -36,7 +43,7 @@ def draw(
         DrawingCancelled: `cancel` was set.
     """
     with told_to_the_model():
-        drawing = backend.draw(call, cancel=cancel)
+        drawing = backend.draw(call, on_step=on_step, cancel=cancel)
     names = {call.checkpoint, *(lora.id for lora in call.loras)}
     used = [spec for spec in specs if spec.id in names]
     infotext = to_infotext(

@@ -11,8 +11,9 @@ from typing import Final
 
 from tool_specs.calls import MAX_SEED, Call
 from tool_specs.catalog import AnyCatalog
+from tool_specs.embedding_words import word_pattern
 from tool_specs.exceptions import CallError
-from tool_specs.exports.ingredients import Embedding, file_name, ingredients, word_pattern
+from tool_specs.exports.ingredients import Embedding, file_name, ingredients
 from tool_specs.exports.pipelines import PIPELINES
 from tool_specs.spec import ToolSpec
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tool_specs.calls import Call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
+from tool_specs.embedding_words import embedding_word
 from tool_specs.exceptions import CallError, CatalogError
 from tool_specs.spec import ToolSpec
 
@@ -64,7 +64,7 @@ def ingredients(call: Call, catalog: AnyCatalog) -> Ingredients:
             msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
             raise CallError(msg)
         if network.type == "TextualInversion":
-            embeddings.append(Embedding(network, _word(network, call)))
+            embeddings.append(Embedding(network, embedding_word(network, PurePosixPath(file_name(network)).stem, call)))
         else:
             loras.append(Lora(network, use.weight))
     return Ingredients(checkpoint, tuple(loras), tuple(embeddings))
@@ -83,27 +83,8 @@ def file_name(spec: ToolSpec) -> str:
     return name
 
 
-def word_pattern(word: str) -> re.Pattern[str]:
-    """Finds the word of an embedding in a prompt, in any letter case, but not inside of a longer word."""
-    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-
-
 def _spec(spec_id: str, catalog: AnyCatalog) -> ToolSpec:
     try:
         return catalog.get(spec_id)
     except CatalogError as error:
         raise CallError(str(error)) from error
-
-
-def _word(embedding: ToolSpec, call: Call) -> str:
-    """The first of the embedding's words that a prompt holds; without one it would do nothing."""
-    known = dict.fromkeys((PurePosixPath(file_name(embedding)).stem, *embedding.trigger_words))
-    text = f"{call.prompt}\n{call.negative_prompt}"
-    for word in known:
-        if word and word_pattern(word).search(text):
-            return word
-    msg = (
-        f"the embedding {embedding.id} acts only through its word; put {' or '.join(map(repr, known))} "
-        "into the prompt or the negative prompt"
-    )
-    raise CallError(msg)

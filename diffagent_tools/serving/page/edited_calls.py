@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
 from langchain_core.tools import ToolException
 
 from diffagent_tools.artifacts import ArtifactStore
-from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
+from diffagent_tools.backends.protocol import Backend, StepProgress
 from diffagent_tools.progress import Emit
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward
@@ -99,7 +99,7 @@ class CallDrawer:
         specs = [self._catalog.get(spec_id) for spec_id in (call.checkpoint, *(use.id for use in call.loras))]
         about: dict[str, Any] = {"n": n, "model": call.checkpoint}
         try:
-            _, result = draw(call, specs, _Reporting(self._backend, report), self._store, cancel)
+            _, result = draw(call, specs, self._backend, self._store, cancel, on_step=report)
         except ToolException as error:
             about |= {"call": None, "reward": None, "verdict": "fault", "reason": str(error)}
             return Attempt(**about, seconds=monotonic() - started)
@@ -111,20 +111,3 @@ class CallDrawer:
         about |= {"call": result["call"], "picture": result["image"], "reward": round(reward, 4)}
         about |= {"verdict": "fault" if fault else "edited", "reason": fault or "drawn from the call as you changed it"}
         return Attempt(**about, seconds=monotonic() - started)
-
-
-class _Reporting:
-    """A backend that always reports its steps to one listener."""
-
-    def __init__(self, backend: Backend, on_step: Callable[[StepProgress], None]) -> None:
-        self._backend = backend
-        self._on_step = on_step
-
-    def draw(
-        self,
-        call: Call,
-        *,
-        on_step: Callable[[StepProgress], None] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> Drawing:
-        return self._backend.draw(call, on_step=on_step or self._on_step, cancel=cancel)
