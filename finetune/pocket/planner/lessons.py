@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 import numpy as np
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -14,7 +15,7 @@ from diffagent_tools.tools.generation import tool_names
 from finetune.pocket.planner.community import community_arguments
 from finetune.pocket.planner.requests import Request, RequestWriter, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
-from finetune.pocket.planner.worlds import World, made_up_world, pocket_world
+from finetune.pocket.planner.worlds import World, made_up_world, mixed_world, pocket_world
 from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
 from tool_specs.search.shortlist import Shortlist, Shortlister
 
@@ -125,14 +126,21 @@ class Course:
     """Lessons in one kind of world.
 
     Attributes:
-        kind: "pocket" for the world that ships, "made up" for a new world every few lessons.
+        kind: "pocket" for the world that ships, "made up" for a new world every few lessons, "mixed" for the one that
+            ships with other new checkpoints every few lessons.
         count: Lessons.
         seed: Of all chance in it.
     """
 
-    kind: Literal["pocket", "made up"]
+    kind: Literal["pocket", "made up", "mixed"]
     count: int
     seed: int
+
+
+WORLDS: Final[Mapping[str, Callable[[np.random.Generator], World]]] = MappingProxyType(
+    {"pocket": lambda _: pocket_world(), "made up": made_up_world, "mixed": mixed_world}
+)
+"""World of a kind of course."""
 
 
 def course_rows(course: Course) -> Iterator[dict[str, str]]:
@@ -144,7 +152,8 @@ def course_rows(course: Course) -> Iterator[dict[str, str]]:
     rng = np.random.default_rng(course.seed)
     number = 0
     while number < course.count:
-        world, stay = (pocket_world(), course.count) if course.kind == "pocket" else (made_up_world(rng), STAY)
+        world = WORLDS[course.kind](rng)
+        stay = course.count if course.kind == "pocket" else STAY
         shortlister = Shortlister(world.catalog, embedder)
         for lesson in lessons(world, shortlister, rng, min(stay, course.count - number)):
             for variant in range(SAMPLES):

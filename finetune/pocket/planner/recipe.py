@@ -26,7 +26,8 @@ class Recipe:
         sampled: Answers sampled for each of them.
         perturbed: Variants of the planner's call made for each of them.
         seeds: Pictures drawn of each candidate.
-        align_epochs: Passes of stage 2 over the rollouts.
+        reviews: Lessons of catalogs with models that are not the pocket ones, which stage 2 keeps in mind.
+        align_epochs: Passes of stage 2 over the rollouts and those lessons.
         drawn: Pairs of each drawn split that are evaluated.
         asked: Pairs of the split `requests` that are evaluated.
         newcomers: Requests of each kind for models that came after training.
@@ -42,6 +43,7 @@ class Recipe:
     sampled: int = 2
     perturbed: int = 2
     seeds: int = 2
+    reviews: tuple[Course, ...] = (Course("made up", 100, 8), Course("mixed", 400, 7))
     align_epochs: float = 2.0
     drawn: int = 240
     asked: int = 2000
@@ -60,6 +62,7 @@ QUICK = Recipe(
     sampled=1,
     perturbed=1,
     seeds=1,
+    reviews=(Course("made up", 2, 8), Course("mixed", 4, 7)),
     align_epochs=1.0,
     drawn=6,
     asked=24,

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.recipe import Recipe
 from finetune.sfta.align import AlignSettings, align
 from finetune.sfta.curves import learning_curves
+from finetune.sfta.encoding import RankingRow
 from finetune.sfta.rollouts import RolloutSettings
 from finetune.sfta.sft import SFTSettings, train_sft
 from tool_specs.whole_files import write_whole, written_whole
@@ -147,12 +149,29 @@ class Reproduction:
         write_whole(path, "".join(line for lines in made for line in lines))
         return path
 
+    def rankings(self) -> Path:
+        """What stage 2 learns from: the rollouts, and lessons of other catalogs, whose one answer has no rival.
+
+        Rollouts are of the pocket models alone. From them alone, stage 2 learns their names by heart and overlooks
+        models that are added to them.
+        """
+        path = self.folder / "rankings.jsonl"
+        if path.is_file():
+            return path
+        lines = self.rollouts().read_text(encoding="utf-8").splitlines(keepends=True)
+        with self._workers() as workers, self._console.status("writing lessons for stage 2"):
+            for row in chain.from_iterable(workers.map(_rows, self.recipe.reviews)):
+                ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[row["completion"]], rewards=[1.0])
+                lines.append(ranking.model_dump_json() + "\n")
+        write_whole(path, "".join(lines))
+        return path
+
     def rrhf(self) -> Path:
         """Stage 2."""
         return self._aligned("rrhf")
 
     def dpo(self) -> Path:
-        """Its rival, from the same rollouts."""
+        """Its rival, from the same rankings."""
         return self._aligned("dpo")
 
     def export(self) -> Path:
@@ -209,7 +228,7 @@ class Reproduction:
         return align(
             AlignSettings(
                 model=str(self.folder / "sft" / "model"),
-                data=self.rollouts(),
+                data=self.rankings(),
                 out=self.folder / method,
                 method=method,  # type: ignore[arg-type]
                 epochs=self.recipe.align_epochs,

@@ -82,6 +82,22 @@ def made_up_world(rng: np.random.Generator) -> World:
     return World(Catalog(specs), drawn_by, styled_by)
 
 
+def mixed_world(rng: np.random.Generator) -> World:
+    """The pocket world with one to three made-up checkpoints beside its own, for things that it does not know."""
+    pocket = pocket_world()
+    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun) and noun not in pocket.drawn_by]
+    rng.shuffle(foreign)
+    ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=6, replace=False))
+    drawn_by: dict[str, str] = {}
+    specs: list[ToolSpec] = []
+    for _ in range(int(rng.integers(1, 4))):
+        known = [foreign.pop() for _ in range(int(rng.integers(16, 33))) if foreign]
+        pattern = pocket.catalog.get(CHECKPOINT_IDS["animals"])
+        specs.append(checkpoint_like(pattern, known, name=_name(rng), model_id=next(ids), version_id=next(ids)))
+        drawn_by |= dict.fromkeys(known, specs[-1].id)
+    return World(Catalog([*pocket.catalog, *specs]), pocket.drawn_by | drawn_by, pocket.styled_by)
+
+
 def checkpoint_like(
     pattern: ToolSpec, subjects: Sequence[str], *, name: str, model_id: int, version_id: int
 ) -> ToolSpec:

@@ -10,7 +10,7 @@ import pytest
 from diffagent_tools.planning import REFUSAL
 from diffagent_tools.tools.generation import offered
 from finetune.pocket.planner.community import community_arguments
-from finetune.pocket.planner.lessons import GOLD_ABSENT, IMPOSSIBLE, RETRIES, Lesson, lesson_sample, lessons
+from finetune.pocket.planner.lessons import GOLD_ABSENT, IMPOSSIBLE, RETRIES, WORLDS, Lesson, lesson_sample, lessons
 from finetune.pocket.planner.requests import Wanted, held_out_phrase, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
 from finetune.pocket.planner.worlds import World, made_up_world, pocket_world
@@ -38,9 +38,9 @@ def called(answer: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     return call["function"]["name"], json.loads(call["function"]["arguments"])
 
 
-@pytest.fixture(scope="module", params=["pocket", "made up"])
+@pytest.fixture(scope="module", params=WORLDS)
 def world(request: pytest.FixtureRequest) -> World:
-    return pocket_world() if request.param == "pocket" else made_up_world(np.random.default_rng(11))
+    return WORLDS[request.param](np.random.default_rng(11))
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,10 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
         assert all(loss is None or loss == loss for loss in losses)
     rollouts = [json.loads(line) for line in (out / "rollouts.jsonl").read_text().splitlines()]
     assert len(rollouts) == 10
+    rankings = [json.loads(line) for line in (out / "rankings.jsonl").read_text().splitlines()]
+    assert rankings[:10] == rollouts
+    assert {row["id"].split("-")[0] for row in rankings[10:]} == {"made up", "mixed"}
+    assert all(len(row["responses"]) == 1 for row in rankings[10:])
     assert (out / "planner" / "chat_template.jinja").is_file()
     report = (out / "report.md").read_text()
     assert "rrhf − sft" in report
