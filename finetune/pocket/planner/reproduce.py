@@ -30,6 +30,8 @@ LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
 DRILL_BATCH, DRILL_SEED = 24, 3
 ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 1e-4, 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
+PARAMETERS = ', "sampler"'
+"""Where the parameters of a written call begin."""
 COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
 
 
@@ -153,7 +155,8 @@ class Reproduction:
         """What stage 2 learns from: the rollouts, and lessons of other catalogs, whose one answer has no rival.
 
         Rollouts are of the pocket models alone. From them alone, stage 2 learns their names by heart and overlooks
-        models that are added to them.
+        models that are added to them. The answers of the lessons end before the parameters: those of the community
+        would undo what the rollouts teach.
         """
         path = self.folder / "rankings.jsonl"
         if path.is_file():
@@ -161,7 +164,8 @@ class Reproduction:
         lines = self.rollouts().read_text(encoding="utf-8").splitlines(keepends=True)
         with self._workers() as workers, self._console.status("writing lessons for stage 2"):
             for row in chain.from_iterable(workers.map(_rows, self.recipe.reviews)):
-                ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[row["completion"]], rewards=[1.0])
+                answer = row["completion"].split(PARAMETERS)[0]
+                ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[answer], rewards=[1.0])
                 lines.append(ranking.model_dump_json() + "\n")
         write_whole(path, "".join(lines))
         return path

@@ -29,6 +29,7 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
     assert rankings[:10] == rollouts
     assert {row["id"].split("-")[0] for row in rankings[10:]} == {"made up", "mixed"}
     assert all(len(row["responses"]) == 1 for row in rankings[10:])
+    assert not any("sampler" in row["responses"][0] for row in rankings[10:])
     assert (out / "planner" / "chat_template.jinja").is_file()
     report = (out / "report.md").read_text()
     assert "rrhf − sft" in report
