@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,19 +57,12 @@ def pocket_world() -> World:
 def made_up_world(rng: np.random.Generator) -> World:
     """Two to six checkpoints that share out some subjects, and up to seven networks, with invented names and ids."""
     pocket = Catalog.pocket()
-    pattern = pocket.get(CHECKPOINT_IDS["animals"])
     ids = iter(int(number) for number in rng.choice(np.arange(1_000, 999_999), size=40, replace=False))
     foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun)]
     subjects = [*all_subjects()]
     subjects += [str(noun) for noun in rng.choice(foreign, size=int(FOREIGN * len(subjects)), replace=False)]
     rng.shuffle(subjects)
-    drawn_by: dict[str, str] = {}
-    specs: list[ToolSpec] = []
-    for _ in range(int(rng.integers(2, 7))):
-        known = [subjects.pop() for _ in range(int(rng.integers(8, 28))) if subjects]
-        name = _name(rng)
-        specs.append(checkpoint_like(pattern, known, name=name, model_id=next(ids), version_id=next(ids)))
-        drawn_by |= dict.fromkeys(known, specs[-1].id)
+    specs, drawn_by = _checkpoints(int(rng.integers(2, 7)), subjects, (8, 28), ids, rng)
     styles = [str(style) for style in rng.choice([*STYLE_NAMES, *STYLES], size=int(rng.integers(0, 8)), replace=False)]
     styled_by: dict[str, str] = {}
     for style in styles:
@@ -85,17 +78,25 @@ def made_up_world(rng: np.random.Generator) -> World:
 def mixed_world(rng: np.random.Generator) -> World:
     """The pocket world with one to three made-up checkpoints beside its own, for things that it does not know."""
     pocket = pocket_world()
-    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun) and noun not in pocket.drawn_by]
+    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun)]
     rng.shuffle(foreign)
     ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=6, replace=False))
-    drawn_by: dict[str, str] = {}
+    specs, drawn_by = _checkpoints(int(rng.integers(1, 4)), foreign, (16, 33), ids, rng)
+    return World(Catalog([*pocket.catalog, *specs]), pocket.drawn_by | drawn_by, pocket.styled_by)
+
+
+def _checkpoints(
+    count: int, subjects: list[str], sizes: tuple[int, int], ids: Iterator[int], rng: np.random.Generator
+) -> tuple[list[ToolSpec], dict[str, str]]:
+    """Made-up checkpoints that take their subjects from the end of a list, and which of them draws what."""
+    pattern = Catalog.pocket().get(CHECKPOINT_IDS["animals"])
     specs: list[ToolSpec] = []
-    for _ in range(int(rng.integers(1, 4))):
-        known = [foreign.pop() for _ in range(int(rng.integers(16, 33))) if foreign]
-        pattern = pocket.catalog.get(CHECKPOINT_IDS["animals"])
+    drawn_by: dict[str, str] = {}
+    for _ in range(count):
+        known = [subjects.pop() for _ in range(int(rng.integers(*sizes))) if subjects]
         specs.append(checkpoint_like(pattern, known, name=_name(rng), model_id=next(ids), version_id=next(ids)))
         drawn_by |= dict.fromkeys(known, specs[-1].id)
-    return World(Catalog([*pocket.catalog, *specs]), pocket.drawn_by | drawn_by, pocket.styled_by)
+    return specs, drawn_by
 
 
 def checkpoint_like(
