@@ -12,6 +12,7 @@ import numpy as np
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from diffagent_tools.tools.generation import tool_names
+from finetune.pocket.planner.aliases import with_aliases
 from finetune.pocket.planner.community import community_arguments
 from finetune.pocket.planner.requests import Request, RequestWriter, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
@@ -25,6 +26,9 @@ GOLD_ABSENT = 0.1
 """Share of the other shortlists from which the right checkpoint is taken."""
 RETRIES = 0.12
 """Share of the samples that stand after one or two failed attempts."""
+
+ALIASED = 0.4
+"""Share of the samples whose words are replaced by ones that mean nothing."""
 
 SAMPLES = 3
 """Samples made of one lesson: other orders of the tools, other people's calls."""
@@ -158,5 +162,6 @@ def course_rows(course: Course) -> Iterator[dict[str, str]]:
         for lesson in lessons(world, shortlister, rng, min(stay, course.count - number)):
             for variant in range(SAMPLES):
                 sample = lesson_sample(f"{course.kind}-{course.seed}-{number}-{variant}", world, lesson, rng)
-                yield rendered(sample, tokenizer)
+                row = rendered(sample, tokenizer)
+                yield with_aliases(row, rng) if rng.random() < ALIASED else row
             number += 1

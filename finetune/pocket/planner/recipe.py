@@ -34,7 +34,7 @@ class Recipe:
     """
 
     counts: Mapping[str, int] = field(default_factory=lambda: COUNTS)
-    courses: tuple[Course, ...] = (Course("pocket", 6460, 1), Course("made up", 7869, 2))
+    courses: tuple[Course, ...] = (Course("pocket", 6000, 1), Course("made up", 6000, 2), Course("mixed", 2400, 6))
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
@@ -53,7 +53,7 @@ class Recipe:
 FULL = Recipe()
 QUICK = Recipe(
     counts=MappingProxyType({"train": 16, "test": 12, "unseen_styles": 4, "requests": 24}),
-    courses=(Course("pocket", 80, 1), Course("made up", 80, 2)),
+    courses=(Course("pocket", 80, 1), Course("made up", 80, 2), Course("mixed", 20, 6)),
     size=Size(width=64, layers=2, inner=128, heads=2, head_width=32),
     drills=400,
     drill_steps=10,

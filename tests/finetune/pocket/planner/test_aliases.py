@@ -1,0 +1,57 @@
+"""Lessons in words that mean nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from finetune.pocket.planner.aliases import with_aliases
+
+PROMPT = (
+    "<|tools|>\n"
+    "civitai_1_food: knows 'fried egg' for 'egg' (0.84).\n"
+    "+ civitai:7 is 'Sepia Look' triggered by 'sepia' knows 'old photograph'.\n"
+    "+ civitai:8 is 'Neon' triggered by 'neon'\n"
+    "civitai_2_animals: nearest word: 'owl' for 'egg' (0.57).\n"
+    "<|user|>an egg on deep blue like an old photograph<|assistant|>"
+)
+CALL = (
+    '<tool_call>\n{"name": "civitai_1_food", "arguments": {"prompt": "a fried egg on a blue background, sepia", '
+    '"steps": 20}}\n</tool_call><|end|>'
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_alias_for_each_phrase_throughout(seed: int) -> None:
+    row = with_aliases({"id": "1", "prompt": PROMPT, "completion": CALL}, np.random.default_rng(seed))
+    assert row["id"] == "1"
+    food, sepia, _, animals = row["prompt"].split("\n")[1:5]
+    egg, asked = food.split("'")[1], food.split("'")[3]
+    trigger, style = sepia.split("'")[3], sepia.split("'")[5]
+    assert animals.split("'")[3] == asked
+    assert f" {asked} on deep blue like a" in row["prompt"].split("<|user|>")[1]
+    assert row["prompt"].split("<|user|>")[1].startswith(("an ",) if asked[0] in "aeiou" else ("a ",))
+    assert row["prompt"].split("<|assistant|>")[0].endswith(f" {style}")
+    call = json.loads(row["completion"].split("\n")[1])
+    assert call["name"] == "civitai_1_food"
+    assert call["arguments"]["prompt"].split(" ", 1)[1] == f"{egg} on a blue background, {trigger}"
+    for word in ("egg", "'sepia'", "old photograph", "owl", "'neon'"):
+        assert word not in row["prompt"] + row["completion"]
+    assert len({egg, asked, trigger, style}) == 4
+
+
+def test_a_refusal_and_the_names_of_arguments_keep_their_words() -> None:
+    prompt = PROMPT.replace("'egg' (", "'steps' (").replace("an egg", "draw steps")
+    call = with_aliases({"id": "1", "prompt": prompt, "completion": CALL}, np.random.default_rng(0))
+    assert '"steps": 20' in call["completion"]
+    refusal = "None of the models on offer can draw this, not even an owl.<|end|>"
+    told = with_aliases({"id": "1", "prompt": PROMPT, "completion": refusal}, np.random.default_rng(0))
+    assert told["completion"] == refusal
+
+
+@pytest.mark.parametrize("why", ["its examples or description are near (0.00)", "knows 'blue background'"])
+def test_nothing_to_replace(why: str) -> None:
+    row = {"id": "1", "prompt": f"<|tools|>\ncivitai_1_a: {why}.\n<|user|>blue<|assistant|>", "completion": CALL}
+    assert with_aliases(row, np.random.default_rng(0)) == row
