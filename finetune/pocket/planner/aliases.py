@@ -17,8 +17,8 @@ _REASON = re.compile(r"(?:knows|nearest word:) '([^\n]+?)'(?: for '([^\n]+?)' \(
 _TRIGGER = re.compile(r"triggered by '([^\n]+?)'")
 _PLACES = frozenset(word for phrase in (*COLOURS, *SCENES, *SCENES.values()) for word in phrase.split())
 _STARTS = (
-    "b", "bl", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "qu", "r", "s", "sc", "sh",
-    "sp", "st", "t", "th", "tr", "v", "w", "z", "",
+    "b", "bl", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "qu", "r", "s", "sc",
+    "sh", "sp", "st", "t", "th", "tr", "v", "w", "z", "",
 )  # fmt: skip
 _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai", "y", "ie")
 _ENDS = ("", "", "", "b", "ck", "d", "ff", "g", "l", "ll", "m", "n", "ng", "nt", "p", "r", "rd", "s", "sk", "t", "x")
