@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from diffagent_tools.chat_models.writing import recommended_weight, with_triggers
 from graphs.state import JsonDict, Options
 from tool_specs.calls import to_call
 from tool_specs.catalog import AnyCatalog
@@ -81,8 +82,11 @@ def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Option
     if options.get("loras"):
         fixed = _fixed_networks(catalog, options)
         weights = {catalog.get(lora["id"]).id: lora["weight"] for lora in options["loras"]}
-        result["loras"] = [{"id": lora.id, "weight": _weight(lora, weights[lora.id])} for lora in fixed]
-        result["prompt"] = _with_triggers(str(result.get("prompt", "")), fixed)
+        result["loras"] = [
+            {"id": lora.id, "weight": recommended_weight(lora) if (asked := weights[lora.id]) is None else asked}
+            for lora in fixed
+        ]
+        result["prompt"] = with_triggers(str(result.get("prompt", "")), fixed)
     return result  # type: ignore[return-value]
 
 
@@ -150,20 +154,3 @@ def _those_that_take(hits: Iterable[Hit], networks: list[ToolSpec], options: Opt
     if problem and not left:
         raise RequestError(problem)
     return tuple(left)
-
-
-def _weight(network: ToolSpec, asked: float | None) -> float:
-    """The weight the person asked for, else the recommended one."""
-    if asked is not None:
-        return asked
-    learned = network.recommended.weight
-    return learned.median if learned is not None else DEFAULT_WEIGHT
-
-
-def _with_triggers(prompt: str, networks: list[ToolSpec]) -> str:
-    """The prompt with the first trigger word of each network that has none of its own in it yet."""
-    for network in networks:
-        words = network.trigger_words
-        if words and not any(word.casefold() in prompt.casefold() for word in words):
-            prompt = f"{prompt}, {words[0]}" if prompt else words[0]
-    return prompt

@@ -67,14 +67,14 @@ def write_prompt(spec: ToolSpec, networks: Sequence[ToolSpec], request: str, sho
 
 
 def with_triggers(prompt: str, networks: Sequence[ToolSpec]) -> str:
-    """A prompt with the first trigger word of each network that has none of its own in it."""
-    missing = [
-        network.trigger_words[0]
-        for network in networks
-        if network.trigger_words and not any(word.casefold() in prompt.casefold() for word in network.trigger_words)
-    ]
-    triggers = "".join(f", {word}" for word in missing)
-    return prompt[: MAX_PROMPT - len(triggers)] + triggers
+    """A prompt with the first trigger word of each network that has none of its own in it yet."""
+    missing: list[str] = []
+    for network in networks:
+        words, written = network.trigger_words, ", ".join([prompt, *missing]).casefold()
+        if words and not any(word.casefold() in written for word in words):
+            missing.append(words[0])
+    room = MAX_PROMPT - sum(len(f", {word}") for word in missing)
+    return ", ".join(filter(None, [prompt[:room], *missing]))
 
 
 def recommended_weight(network: ToolSpec) -> float:

@@ -41,7 +41,7 @@ class Recipe:
     sft_steps: int = 3000
     rollouts: int = 500
     sampled: int = 2
-    perturbed: int = 2
+    perturbed: int = 4
     seeds: int = 2
     reviews: tuple[Course, ...] = (Course("made up", 100, 8), Course("mixed", 400, 7))
     align_epochs: float = 2.0
