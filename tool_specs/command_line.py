@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
 
@@ -76,6 +77,16 @@ class LazyGroup(click.Group):
         module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command: click.Command = import_module(f"{self._modules}{module}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was asked for; for a name that none has, the nearest one is told."""
+        if args and args[0][:1] != "-" and args[0] not in self._summaries:
+            nearest = get_close_matches(args[0], self._summaries, n=1)
+            remedy = f"did you mean {nearest[0]!r}?" if nearest else f"{ctx.command_path} --help lists them"
+            ctx.fail(f"there is no command {args[0]!r}; {remedy}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands with their summaries, without importing them."""

@@ -10,8 +10,11 @@ _SHOWN_FAULTS = 3
 
 
 def one_line(error: ValidationError) -> str:
-    """Name each wrong field, its value, and what would be allowed; at most three faults, then a count."""
-    faults = error.errors(include_url=False)
+    """Name each wrong field, its value, and what would be allowed; at most three faults, then a count.
+
+    What is missing comes last: of a misspelt field and the fields that were left out, the first explains the others.
+    """
+    faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] == "missing")
     said = []
     for fault in faults[:_SHOWN_FAULTS]:
         place = _place(fault["loc"])

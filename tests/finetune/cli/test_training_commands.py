@@ -35,7 +35,8 @@ def test_help_of_a_command_does_not_load_torch(name: str) -> None:
         (["sft", "nothing.yaml"], "cannot be read"),
         (["align", "method=ppo", "model=m", "data=d", "out=o"], "method='ppo': input should be 'rrhf' or 'dpo'"),
         (["export", "colour=red"], "'colour' is no setting; allowed are model, base, out"),
-        (["paint"], "No such command"),
+        (["paint"], "there is no command 'paint'; diffagent-train --help lists them"),
+        (["sfft"], "did you mean 'sft'?"),
     ],
 )
 def test_mistakes_end_with_code_2_and_one_line(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
