@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was asked for; for a name that none has, the nearest one is told."""
         if args and args[0][:1] != "-" and args[0] not in self._summaries:
-            nearest = get_close_matches(args[0], self._summaries, n=1)
+            nearest = get_close_matches(args[0], self._summaries, n=1, cutoff=0.7)
             remedy = f"did you mean {nearest[0]!r}?" if nearest else f"{ctx.command_path} --help lists them"
             ctx.fail(f"there is no command {args[0]!r}; {remedy}")
         return super().resolve_command(ctx, args)
