@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from diffagent_tools.backends.checkpoints import FileStamp, LoadedCheckpoint, Network
+from diffagent_tools.backends.checkpoints import LoadedCheckpoint
+from diffagent_tools.backends.networks import FileStamp, Network
 from diffagent_tools.backends.pipelines import first_line, out_of_memory, pipeline_kind
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.devices import fitting_threads, require, torch_device
