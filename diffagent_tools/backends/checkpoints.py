@@ -11,7 +11,8 @@ import numpy as np
 from diffagent_tools.backends.embeddings import taught_words
 from diffagent_tools.backends.loras import LoadedLoras
 from diffagent_tools.backends.networks import Network
-from diffagent_tools.backends.pipelines import load_pipeline, pipeline_for, pipeline_kind
+from diffagent_tools.backends.passes import denoise
+from diffagent_tools.backends.pipelines import load_pipeline, pipeline_kind
 from diffagent_tools.backends.samplers import scheduler_of
 from diffagent_tools.devices import quiet_libraries
 from tool_specs.calls import Call
@@ -82,22 +83,7 @@ class LoadedCheckpoint:
         with quiet_libraries(), taught_words(self._pipeline, self.spec, embeddings, call):
             self._loras.act([network for network in networks if network.spec.type != "TextualInversion"])
             self._pipeline.scheduler = scheduler_of(call.sampler, self._noise_schedule)
-            pipeline, task = pipeline_for(self._pipeline, call, start)
-
-            def on_step_end(_: object, step: int, _time: object, tensors: dict[str, object]) -> dict[str, object]:
-                after_step(step + 1, pipeline.num_timesteps)
-                return tensors
-
-            pixels = pipeline(
-                **self._prompts(call),
-                **task,
-                num_inference_steps=call.steps,
-                guidance_scale=call.cfg_scale,
-                generator=generator,
-                output_type="np",
-                callback_on_step_end=on_step_end,
-                callback_on_step_end_tensor_inputs=[],
-            ).images[0]
+            pixels = denoise(self._pipeline, call, self._prompts(call), start, generator, after_step)
         if not np.isfinite(pixels).all():
             msg = (
                 f"{self.spec.model_name} drew values that are not numbers at {call.width}x{call.height}, "

@@ -133,13 +133,19 @@ def pipeline_for(
     """
     if start is None:
         return pipeline, {"width": call.width, "height": call.height}
-    from diffusers import AutoPipelineForImage2Image
     from PIL import Image
 
-    redrawing: StableDiffusionImg2ImgPipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
-    redrawing.set_progress_bar_config(disable=True)
     picture = start.convert("RGB").resize((call.width, call.height), Image.Resampling.LANCZOS)
-    return redrawing, {"image": picture, "strength": call.denoising_strength}
+    return redrawing(pipeline), {"image": picture, "strength": call.denoising_strength}
+
+
+def redrawing(pipeline: StableDiffusionPipeline) -> StableDiffusionImg2ImgPipeline:
+    """An image-to-image pipeline of the same components, as they are now."""
+    from diffusers import AutoPipelineForImage2Image
+
+    redrawn: StableDiffusionImg2ImgPipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
+    redrawn.set_progress_bar_config(disable=True)
+    return redrawn
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -62,7 +62,8 @@ class JudgeNode:
         attempt["reward"], attempt["scores"] = reward, scores
         threshold = run_context().threshold
         threshold = self._threshold if threshold is None else threshold
-        fault = find_fault(image, width=call.width, height=call.height)
+        width, height = call.final_size
+        fault = find_fault(image, width=width, height=height)
         if fault is not None:
             attempt["verdict"], attempt["reason"] = "fault", fault
         elif reward >= threshold:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tool_specs.calls.arguments import Arguments, arguments_model, to_call
+from tool_specs.calls.hires import HiresFix
 from tool_specs.calls.models import (
     CALL_MODELS,
     MAX_PROMPT,
@@ -29,6 +30,7 @@ __all__ = [
     "Arguments",
     "Call",
     "FluxCall",
+    "HiresFix",
     "LoraUse",
     "PocketCall",
     "StableDiffusion15Call",

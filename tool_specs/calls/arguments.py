@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from tool_specs.calls.models import MAX_PROMPT, START_FIELDS, Call, Seed, call_model
+from tool_specs.calls.models import MAX_PROMPT, UNPLANNED_FIELDS, Call, Seed, call_model
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES, Family
@@ -103,7 +103,7 @@ def to_call(
     if shortlist is not None:
         _check_networks(spec, given.get("loras"), shortlist)
     model = call_model(spec.family)
-    for name in given.keys() & set(START_FIELDS):
+    for name in given.keys() & set(UNPLANNED_FIELDS):
         msg = f"{spec.tool_name}: {name} is not a parameter of this tool: leave it out"
         raise CallError(msg)
     try:

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from tool_specs.calls.hires import HiresFix
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES, FLUX1, POCKET, SD15, SD35, SDXL, Family
 from tool_specs.naming import SPEC_ID_PATTERN
@@ -29,7 +30,10 @@ MAX_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 START_FIELDS: Final = ("init_image", "denoising_strength")
-"""What makes a call image-to-image; graphs fill it in, planners do not."""
+"""What makes a call image-to-image."""
+
+UNPLANNED_FIELDS: Final = (*START_FIELDS, "hires")
+"""What people and graphs fill in; planners do not."""
 
 
 def _is_none(value: object) -> bool:
@@ -72,6 +76,15 @@ class Call(BaseModel):
     """SHA-256 of a picture in the artifact store to begin from (image-to-image), scaled to the call's size."""
     denoising_strength: float | None = Field(default=None, gt=0, le=1, exclude_if=_is_none)
     """A1111's name: how much of that picture is drawn anew; 1 keeps hardly anything, near 0 nearly everything."""
+    hires: HiresFix | None = Field(default=None, exclude_if=_is_none)
+    """A second, larger pass; `width` and `height` are those of the first."""
+
+    @property
+    def final_size(self) -> tuple[int, int]:
+        """Width and height of the finished picture, in pixels."""
+        if self.hires is None:
+            return self.width, self.height
+        return self.hires.size(self.width, self.height, self.bounds.size_multiple)
 
     @field_validator("prompt", "negative_prompt", mode="before")
     @classmethod
@@ -129,6 +142,23 @@ class Call(BaseModel):
                 f"the least is {1 / self.steps:.3g}"
             )
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_drawn_larger(self) -> Self:
+        if self.hires is None:
+            return self
+        if self.init_image is not None:
+            msg = "hires is given with init_image: it enlarges text-to-image; begin from a larger picture instead"
+            raise ValueError(msg)
+        width, height = self.final_size
+        if max(width, height) > self.bounds.max_size:
+            msg = (
+                f"hires.upscale={self.hires.upscale:g} makes {width}x{height}: "
+                f"{self.bounds.name} draws at most {self.bounds.max_size}"
+            )
+            raise ValueError(msg)
+        self.hires.planned_steps(self.steps)
         return self
 
 

@@ -13,7 +13,7 @@ from tool_specs.calls import MAX_SEED, Call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.embedding_words import word_pattern
 from tool_specs.exceptions import CallError
-from tool_specs.exports.ingredients import Embedding, file_name, ingredients
+from tool_specs.exports.ingredients import Embedding, file_name, ingredients, refuse_hires
 from tool_specs.exports.pipelines import PIPELINES
 from tool_specs.spec import ToolSpec
 
@@ -71,6 +71,7 @@ def to_comfyui_workflow(call: Call, catalog: AnyCatalog) -> Workflow:
     Raises:
         CallError: A model is unknown or does not fit, or ComfyUI cannot draw the call.
     """
+    refuse_hires(call, "comfyui")
     found = ingredients(call, catalog)
     if found.checkpoint.primary_file is not None and found.checkpoint.primary_file.type in _DENOISERS:
         msg = (

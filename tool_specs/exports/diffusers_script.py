@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tool_specs.calls import MAX_SEED, Call
+from tool_specs.calls import MAX_SEED, Call, HiresFix
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
-from tool_specs.exports.ingredients import Ingredients, file_name, ingredients
+from tool_specs.exports.ingredients import Ingredients, file_name, ingredients, refuse_hires
 from tool_specs.exports.pipelines import PIPELINES, Pipeline, hub_config, scheduler_for
 from tool_specs.pocket import pocket_config, pocket_file
 from tool_specs.schedulers import Scheduler
@@ -86,8 +86,10 @@ def to_diffusers_script(
     Raises:
         CallError: A model is unknown or does not fit, or diffusers cannot draw the call.
     """
-    found = ingredients(call, catalog)
     pipeline = PIPELINES[call.family]
+    if pipeline.transformer:
+        refuse_hires(call, "diffusers")
+    found = ingredients(call, catalog)
     scheduler = scheduler_for(found.checkpoint, call.sampler, from_picture=call.init_image is not None)
     if found.embeddings and not pipeline.encoders:
         msg = f"diffusers cannot load the embedding {found.embeddings[0].spec.id} into {call.family}; leave it out"
@@ -111,9 +113,10 @@ def _imports(call: Call, found: Ingredients, pipeline: Pipeline, scheduler: Sche
         random="import secrets\n" if call.seed is None else "",
     )
     yield "import torch"
-    classes = {_class(call, pipeline), scheduler.name, pipeline.transformer} - {""}
+    larger = "AutoPipelineForImage2Image" if call.hires is not None else ""
+    classes = {_class(call, pipeline), scheduler.name, pipeline.transformer, larger} - {""}
     yield f"from diffusers import {', '.join(sorted(classes))}"
-    if call.init_image is not None:
+    if call.init_image is not None or (call.hires is not None and call.hires.upscaler == "Lanczos"):
         yield "from PIL import Image"
     if found.loras or found.embeddings:
         yield "from safetensors.torch import load_file"
@@ -207,16 +210,11 @@ def _drawing(call: Call, found: Ingredients, pipeline: Pipeline) -> Iterator[str
     own_states = skips and not pipeline.has_clip_skip
     if own_states:
         yield _TEXT_STATES
+    texts = list(_texts(call, pipeline, own_states=own_states, skips=skips))
+    noise = '    generator=torch.Generator("cpu").manual_seed(SEED),'
+    latent = call.hires is not None and call.hires.upscaler == "Latent"
     yield "picture = pipeline("
-    if own_states:
-        yield "    prompt_embeds=text_states(PROMPT),"
-        yield "    negative_prompt_embeds=text_states(NEGATIVE_PROMPT),"
-    else:
-        yield "    prompt=PROMPT,"
-        if call.bounds.has_negative_prompt:
-            yield "    negative_prompt=NEGATIVE_PROMPT or None,"
-        if skips:
-            yield f"    clip_skip=CLIP_SKIP - {pipeline.first_clip_skip},  # counted from the layer that SDXL reads"
+    yield from texts
     if call.init_image is not None:
         yield '    image=Image.open(START).convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS),'
         yield f"    strength={call.denoising_strength!r},"
@@ -227,10 +225,47 @@ def _drawing(call: Call, found: Ingredients, pipeline: Pipeline) -> Iterator[str
     yield f"    guidance_scale={call.cfg_scale!r},"
     if found.checkpoint.base_model == "Flux.1 S":
         yield "    max_sequence_length=256,"
-    yield '    generator=torch.Generator("cpu").manual_seed(SEED),'
-    yield ").images[0]"
+    yield noise
+    if latent:
+        yield '    output_type="latent",'
+    yield ").images" if latent else ").images[0]"
+    if call.hires is not None:
+        yield from _second_pass(call, call.hires, texts, noise)
     yield "picture.save(PICTURE)"
     yield 'print(f"{PICTURE}, seed {SEED}")'
+
+
+def _second_pass(call: Call, hires: HiresFix, texts: list[str], noise: str) -> Iterator[str]:
+    width, height = call.final_size
+    yield f"# The hires fix: enlarged to {width}x{height}, and drawn over."
+    yield "pipeline = AutoPipelineForImage2Image.from_pipe(pipeline)"
+    if hires.upscaler == "Latent":
+        yield "scale = pipeline.vae_scale_factor"
+        yield f"size = ({height} // scale, {width} // scale)"
+        yield 'larger = torch.nn.functional.interpolate(picture, size=size, mode="bilinear")'
+    else:
+        yield f"larger = picture.resize(({width}, {height}), Image.Resampling.LANCZOS)"
+    yield "picture = pipeline("
+    yield from texts
+    yield "    image=larger,"
+    yield f"    strength={hires.denoising_strength!r},"
+    yield f"    num_inference_steps={hires.planned_steps(call.steps)},"
+    yield f"    guidance_scale={call.cfg_scale!r},"
+    yield noise
+    yield ").images[0]"
+
+
+def _texts(call: Call, pipeline: Pipeline, *, own_states: bool, skips: bool) -> Iterator[str]:
+    """The arguments for both prompts."""
+    if own_states:
+        yield "    prompt_embeds=text_states(PROMPT),"
+        yield "    negative_prompt_embeds=text_states(NEGATIVE_PROMPT),"
+        return
+    yield "    prompt=PROMPT,"
+    if call.bounds.has_negative_prompt:
+        yield "    negative_prompt=NEGATIVE_PROMPT or None,"
+    if skips:
+        yield f"    clip_skip=CLIP_SKIP - {pipeline.first_clip_skip},  # counted from the layer that SDXL reads"
 
 
 def _class(call: Call, pipeline: Pipeline) -> str:

@@ -70,6 +70,17 @@ def ingredients(call: Call, catalog: AnyCatalog) -> Ingredients:
     return Ingredients(checkpoint, tuple(loras), tuple(embeddings))
 
 
+def refuse_hires(call: Call, form: str) -> None:
+    """See that a call has no second pass, for an export that cannot write one.
+
+    Raises:
+        CallError: It has one.
+    """
+    if call.hires is not None:
+        msg = f"the {form} export cannot write the hires fix of a {call.family} call; leave hires out, or use a1111"
+        raise CallError(msg)
+
+
 def file_name(spec: ToolSpec) -> str:
     """The bare name of a spec's weights file, whatever folders a stranger has put before it.
 

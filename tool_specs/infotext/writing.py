@@ -45,6 +45,7 @@ def to_infotext(
         lines.append(f"Negative prompt: {call.negative_prompt}")
 
     sampler, schedule = split_schedule(call.sampler)
+    redrawn = call.hires.denoising_strength if call.hires else call.denoising_strength
     fields = {
         "Steps": str(call.steps),
         "Sampler": sampler,
@@ -54,8 +55,9 @@ def to_infotext(
         "Size": f"{call.width}x{call.height}",
         "Model hash": hashes.get(call.checkpoint, "").lower()[:_CHECKPOINT_HASH_DIGITS],
         "Model": _stem(call.checkpoint, names),
-        "Denoising strength": "" if call.denoising_strength is None else _number(call.denoising_strength),
+        "Denoising strength": "" if redrawn is None else _number(redrawn),
         "Clip skip": str(call.clip_skip) if call.clip_skip > 1 else "",
+        **_hires(call),
         "Lora hashes": _network_hashes(networks, hashes, of_embeddings=False, embeddings=embeddings),
         "TI hashes": _network_hashes(networks, hashes, of_embeddings=True, embeddings=embeddings),
         "Version": version,
@@ -86,6 +88,17 @@ def _guidance(call: Call) -> dict[str, str]:
     if call.family == "flux1":
         return {"CFG scale": "1", "Distilled CFG Scale": _number(call.cfg_scale)}
     return {"CFG scale": _number(call.cfg_scale)}
+
+
+def _hires(call: Call) -> dict[str, str]:
+    """A1111's fields of a hires fix; the strength stands in the field of image-to-image."""
+    if call.hires is None:
+        return {}
+    return {
+        "Hires upscale": _number(call.hires.upscale),
+        "Hires steps": "" if call.hires.steps is None else str(call.hires.steps),
+        "Hires upscaler": call.hires.upscaler,
+    }
 
 
 def _network_hashes(

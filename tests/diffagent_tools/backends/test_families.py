@@ -26,7 +26,7 @@ from finetune.pocket.ldm import UNET_PREFIX, VAE_PREFIX, ldm_state, save_single_
 from finetune.pocket.tokenizer import build_tokenizer
 from tests.exported_script import difference, run_script
 from tests.tiny_world import SCHEDULE, Shelf
-from tool_specs.calls import Call, LoraUse, StableDiffusion15Call, StableDiffusionXLCall, call_model
+from tool_specs.calls import Call, HiresFix, LoraUse, StableDiffusion15Call, StableDiffusionXLCall, call_model
 from tool_specs.exports import to_diffusers_script
 from tool_specs.families import FAMILIES
 
@@ -57,6 +57,7 @@ def _vae() -> AutoencoderKL:
 def _unet(text_width: int, **more: object) -> UNet2DConditionModel:
     torch.manual_seed(2)
     return UNet2DConditionModel(
+        sample_size=64,
         layers_per_block=1,
         block_out_channels=(16, 32),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
@@ -294,10 +295,10 @@ def test_an_sdxl_embedding_reaches_both_text_encoders(sdxl: tuple[StableDiffusio
     assert backend.draw(call).image.tobytes() == plain.tobytes()
 
 
-@pytest.mark.parametrize("clip_skip", [1, 3])
+@pytest.mark.parametrize(("clip_skip", "upscaler"), [(1, None), (3, None), (1, "Latent"), (3, "Lanczos")])
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 def test_an_exported_script_draws_the_same(
-    request: pytest.FixtureRequest, tmp_path: Path, family: str, clip_skip: int
+    request: pytest.FixtureRequest, tmp_path: Path, family: str, clip_skip: int, upscaler: str | None
 ) -> None:
     _, folder = request.getfixturevalue(family)
     shelf = Shelf()
@@ -317,6 +318,7 @@ def test_an_exported_script_draws_the_same(
         height=FAMILIES[family].min_size + 8,
         clip_skip=clip_skip,
         seed=1,
+        hires=HiresFix.model_validate({"upscale": 1.25, "steps": 1, "upscaler": upscaler}) if upscaler else None,
     )
     backend = DiffusersBackend(shelf.catalog, device="cpu", files=shelf.file_of, configs=configs)
     source = to_diffusers_script(call, shelf.catalog, files=shelf.file_of, configs=configs)

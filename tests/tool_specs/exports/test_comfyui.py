@@ -159,3 +159,8 @@ def test_what_does_not_fit_is_refused(world: Catalog, call_of: CallMaker) -> Non
     ):
         with pytest.raises(CallError, match=reason):
             to_comfyui_workflow(call, world)
+
+
+def test_a_hires_fix_is_refused(world: Catalog, call_of: CallMaker) -> None:
+    with pytest.raises(CallError, match="the comfyui export cannot write the hires fix of a sd15 call"):
+        to_comfyui_workflow(call_of("SD 1.5", hires={}), world)

@@ -126,3 +126,10 @@ def test_what_diffusers_cannot_draw_is_refused(world: Catalog, call_of: CallMake
 def test_the_infotext_names_loras_by_tag_and_embeddings_by_word(world: Catalog, call_of: CallMaker) -> None:
     call = call_of("SD 1.5", loras=[{"id": "civitai:501@601", "weight": 0.5}, {"id": "civitai:504@604"}])
     assert to_a1111(call, world).splitlines()[0] == "a fox, mintcolor <lora:LORA_0:0.5>"
+
+
+@pytest.mark.parametrize("base_model", ["Flux.1 D", "SD 3.5 Large"])
+def test_a_hires_fix_of_a_flow_matching_model_is_refused(world: Catalog, call_of: CallMaker, base_model: str) -> None:
+    call = call_of(base_model, hires={"upscale": 1.25})
+    with pytest.raises(CallError, match=r"cannot write the hires fix of a (flux1|sd35) call; leave hires out"):
+        to_diffusers_script(call, world)

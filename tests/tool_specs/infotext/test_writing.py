@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sd_parsers import ParserManager
 
 from tests.tool_specs.conftest import SpecMaker
-from tool_specs.calls import CALL_MODELS, Call, LoraUse, call_model, starting_from
+from tool_specs.calls import CALL_MODELS, Call, HiresFix, LoraUse, call_model, starting_from
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
 from tool_specs.infotext import parse_infotext, spec_hashes, spec_names, to_infotext
@@ -169,3 +169,13 @@ def test_image_to_image_prints_its_strength_like_a1111_and_reads_it(fox: Call) -
     assert read.denoising_strength == 0.55
     assert "Denoising strength" not in read.extra
     assert parse_infotext(to_infotext(fox, names=NAMES)).denoising_strength is None
+
+
+def test_a_hires_fix_prints_the_fields_of_a1111(fox: Call) -> None:
+    fix = HiresFix(upscale=1.5, denoising_strength=0.4, steps=12, upscaler="Lanczos")
+    text = to_infotext(fox.model_copy(update={"hires": fix}), names=NAMES)
+    read = parse_infotext(text)
+    assert (read.width, read.height, read.denoising_strength) == (64, 64, 0.4)
+    hires = {key: value for key, value in read.extra.items() if key.startswith("Hires")}
+    assert hires == {"Hires upscale": "1.5", "Hires steps": "12", "Hires upscaler": "Lanczos"}
+    assert "Hires steps" not in to_infotext(fox.model_copy(update={"hires": HiresFix()}), names=NAMES)

@@ -1,0 +1,97 @@
+"""Denoising: one pass, or with a hires fix two, of which the second draws over the enlarged first picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from diffagent_tools.backends.pipelines import pipeline_for, redrawing
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from tool_specs.calls import Call, HiresFix
+
+
+def denoise(
+    pipeline: StableDiffusionPipeline,
+    call: Call,
+    texts: Mapping[str, object],
+    start: Image | None,
+    generator: torch.Generator,
+    after_step: Callable[[int, int], None],
+) -> NDArray[np.float32]:
+    """Run a call's passes.
+
+    Args:
+        pipeline: The text-to-image pipeline, with the call's networks and sampler in place.
+        call: What to draw.
+        texts: The pipeline's arguments for both prompts.
+        start: The picture that the call begins from.
+        generator: Source of all noise. As in A1111, the second pass begins from the same seed.
+        after_step: Called after every step with the number of steps done and their total over all passes.
+
+    Returns:
+        The picture, (height, width, 3), from 0 to 1.
+    """
+    done = 0
+
+    def run(one: StableDiffusionPipeline, steps: int, later: int, **task: object) -> NDArray[np.float32]:
+        before = done
+
+        def on_step_end(_: object, step: int, _time: object, tensors: dict[str, object]) -> dict[str, object]:
+            nonlocal done
+            done = before + step + 1
+            after_step(done, before + one.num_timesteps + later)
+            return tensors
+
+        arguments = {"output_type": "np", **texts, **task}
+        return cast(
+            "NDArray[np.float32]",
+            one(
+                **arguments,
+                num_inference_steps=steps,
+                guidance_scale=call.cfg_scale,
+                generator=generator,
+                callback_on_step_end=on_step_end,
+                callback_on_step_end_tensor_inputs=[],
+            ).images,
+        )
+
+    first, task = pipeline_for(pipeline, call, start)
+    hires = call.hires
+    if hires is None:
+        return run(first, call.steps, 0, **task)[0]
+    steps = hires.steps or call.steps
+    output = "latent" if hires.upscaler == "Latent" else "np"
+    small = run(first, call.steps, steps, **task, output_type=output)
+    generator.manual_seed(generator.initial_seed())
+    large = _enlarged(small, hires, call.final_size, pipeline.vae_scale_factor)
+    planned = hires.planned_steps(call.steps)
+    return run(redrawing(pipeline), planned, 0, image=large, strength=hires.denoising_strength)[0]
+
+
+def _enlarged(
+    small: NDArray[np.float32] | torch.Tensor, hires: HiresFix, size: tuple[int, int], scale: int
+) -> Image | torch.Tensor:
+    """The first pass at the size of the second: latents by bilinear interpolation, pictures by Lanczos.
+
+    Args:
+        small: Latents, (1, channels, height, width), or a picture, (1, height, width, 3).
+        hires: Its upscaler says which.
+        size: Final width and height in pixels.
+        scale: Pixels that one latent stands for, along one side.
+    """
+    from PIL import Image
+    from torch.nn.functional import interpolate
+
+    width, height = size
+    if hires.upscaler == "Latent":
+        return interpolate(cast("torch.Tensor", small), size=(height // scale, width // scale), mode="bilinear")
+    pixels = (np.nan_to_num(small[0]) * 255).round().astype(np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
