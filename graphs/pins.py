@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from diffagent_tools.chat_models.writing import recommended_weight, with_triggers
 from graphs.state import JsonDict, Options
-from tool_specs.calls import to_call
+from tool_specs.calls import Call, to_call, with_hires
 from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError, RequestError
@@ -90,6 +90,30 @@ def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Option
     return result  # type: ignore[return-value]
 
 
+def call_of(
+    spec: ToolSpec, arguments: Mapping[str, object], options: Options, networks: Sequence[ToolSpec] | None = None
+) -> Call:
+    """The call that arguments stand for, with the second pass that the person fixed.
+
+    Args:
+        spec: The checkpoint.
+        arguments: Of its tool.
+        options: What the person fixed.
+        networks: Those on offer; None lets any be used that fits.
+
+    Raises:
+        CallError: It is not valid.
+    """
+    call = to_call(spec, arguments, shortlist=networks)
+    return with_hires(call, options["hires"]) if "hires" in options else call
+
+
+def at_final_size(call: Call) -> Call:
+    """A call that draws in one pass what this one draws in two: for going on from the large picture."""
+    width, height = call.final_size
+    return call.model_copy(update={"width": width, "height": height, "hires": None})
+
+
 def _check_rules(found: Shortlist, specs: list[ToolSpec]) -> None:
     """See that what was named is not among what retrieval's rules forbid.
 
@@ -146,7 +170,7 @@ def _those_that_take(hits: Iterable[Hit], networks: list[ToolSpec], options: Opt
     left, problem = [], ""
     for hit in hits:
         try:
-            to_call(hit.spec, {"prompt": "anything", **fixed})
+            call_of(hit.spec, {"prompt": "anything", **fixed}, options)
         except CallError as error:
             problem = problem or str(error)
         else:

@@ -26,10 +26,10 @@ from graphs.nodes.approve import ApproveNode
 from graphs.nodes.decide import DecideNode
 from graphs.nodes.generate import GenerateNode
 from graphs.nodes.judge import JudgeNode
-from graphs.pins import pinned
+from graphs.pins import at_final_size, call_of, pinned
 from graphs.request import checked_options
 from graphs.state import Attempt, DiffAgentInput, DiffAgentState, JsonDict, Options, Proposal
-from tool_specs.calls import Call, starting_from, to_call
+from tool_specs.calls import Call, starting_from
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 
@@ -221,7 +221,7 @@ class _CritiqueNode:
         """
         networks = [self._catalog.get(one["id"]) for one in state["shortlist"]["networks"]]
         spec = self._catalog.get(cast("str", proposal["model"]))
-        call = to_call(spec, proposal["arguments"], shortlist=networks)
+        call = call_of(spec, proposal["arguments"], state["options"], networks)
         if strength is None or base["reference"] is None:
             return call
-        return starting_from(call, base["reference"]["sha256"], strength)
+        return starting_from(at_final_size(call), base["reference"]["sha256"], strength)

@@ -28,6 +28,16 @@ class LoraOption(TypedDict):
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
+class HiresOption(TypedDict, total=False):
+    """A second, larger pass; `tool_specs.calls.HiresFix` says what each field means, and what stands in for it."""
+
+    upscale: float
+    denoising_strength: float
+    steps: int
+    upscaler: Literal["Latent", "Lanczos"]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
 class Options(TypedDict, total=False):
     """What a person may fix for one request. Everything is optional."""
 
@@ -38,6 +48,8 @@ class Options(TypedDict, total=False):
     steps: int
     width: int
     height: int
+    hires: HiresOption
+    """Draw every picture in two passes; `width` and `height` are those of the first."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the first attempt; attempt n draws with `seed + n - 1`."""
     approve: bool

@@ -28,6 +28,22 @@ class SizeType(click.ParamType):
         return int(found[1]), int(found[2])
 
 
+class HiresType(click.ParamType):
+    """A hires fix: the factor on both sides, with or without a denoising strength."""
+
+    name = "FACTOR[:STRENGTH]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        """Read a hires fix."""
+        if isinstance(value, dict):
+            return value
+        try:
+            numbers = [float(part) for part in str(value).split(":")]
+            return dict(zip(("upscale", "denoising_strength")[: len(numbers)], numbers, strict=True))
+        except ValueError:
+            self.fail(f"{value!r} is not a factor with a denoising strength: write for example 1.5:0.6", param, ctx)
+
+
 class LoraType(click.ParamType):
     """A network with or without a weight: ID or ID:WEIGHT. Ids hold colons themselves (civitai:9011@9111)."""
 
@@ -53,6 +69,8 @@ _FIXED = (
                  "e.g. civitai:9011@9111:0.8. Without a weight: the recommended one."),
     click.option("--steps", type=int, help="Denoising steps.", metavar="N"),
     click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in pixels, e.g. 64x64."),
+    click.option("--hires", type=HiresType(), metavar="FACTOR[:STRENGTH]", help="Hires fix: enlarge the picture by "
+                 "1 to 4 and draw over it, e.g. 1.5:0.6. Without a strength: 0.7."),
     click.option("--seed", type=int, help="Seed of the first attempt; each further one adds 1. The same seed draws the "
                  "same picture.", metavar="N"),
     click.option("--force", is_flag=True, help="Go on with the nearest models although nothing fits."),

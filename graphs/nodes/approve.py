@@ -14,8 +14,9 @@ from pydantic import ConfigDict, JsonValue, with_config
 from typing_extensions import TypedDict
 
 from graphs.context import run_context, stop_if_cancelled
-from graphs.state import DiffAgentState, JsonDict, Proposal, not_drawn, proposed
-from tool_specs.calls import start_of, starting_from, to_call
+from graphs.pins import at_final_size, call_of
+from graphs.state import DiffAgentState, JsonDict, Options, Proposal, not_drawn, proposed
+from tool_specs.calls import start_of, starting_from
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 
@@ -67,13 +68,13 @@ class ApproveNode:
                     return {"drawn": not_drawn(_reason(decision), rejected=True)}
                 case "edit":
                     try:
-                        edited = self._edited(proposal, decision.get("arguments", {}))
+                        edited = self._edited(proposal, decision.get("arguments", {}), state["options"])
                     except CallError as error:
                         problem = str(error)
                         continue
                     return {"proposal": edited, "messages": [_said(state, edited)]}
 
-    def _edited(self, proposal: Proposal, changes: JsonDict) -> Proposal:
+    def _edited(self, proposal: Proposal, changes: JsonDict, options: Options) -> Proposal:
         """The proposal with a person's arguments.
 
         Raises:
@@ -81,9 +82,9 @@ class ApproveNode:
         """
         spec = self._catalog.get(cast("str", proposal["model"]))
         arguments = {**proposal["arguments"], **changes}
-        call, start = to_call(spec, arguments), start_of(proposal["call"] or {})
+        call, start = call_of(spec, arguments, options), start_of(proposal["call"] or {})
         if start is not None:
-            call = starting_from(call, *start)
+            call = starting_from(at_final_size(call), *start)
         return {**proposal, "arguments": arguments, "call": call.model_dump(mode="json")}
 
 

@@ -20,10 +20,9 @@ from graphs.context import run_context, stop_if_cancelled
 from graphs.events import Emit, emitter
 from graphs.faults import is_models_fault, worth_another_try
 from graphs.offer import restored
-from graphs.started_backend import StartedBackend
 from graphs.state import DiffAgentState, Drawn, ImageReference, JsonDict, not_drawn, proposed
+from graphs.unplanned_backend import UnplannedBackend
 from graphs.watched_backend import WatchedBackend
-from tool_specs.calls import start_of
 from tool_specs.catalog import AnyCatalog
 
 
@@ -71,15 +70,14 @@ class GenerateNode:
     def _run(self, state: DiffAgentState) -> _Run | None:
         """The tools of this request over a watched backend; `None` when the proposed call is not valid."""
         stop_if_cancelled()
-        if proposed(state)["call"] is None:
+        if (decided := proposed(state)["call"]) is None:
             return None
         emit, n = emitter(), len(state["attempts"]) + 1
 
         def report(progress: StepProgress) -> None:
             emit({"event": "step", "attempt": n, "step": progress.step, "total": progress.total})
 
-        start = start_of(proposed(state)["call"] or {})
-        drawing = self._backend if start is None else StartedBackend(self._backend, *start)
+        drawing = UnplannedBackend(self._backend, decided)
         backend = WatchedBackend(drawing, on_step=report, cancel=run_context().cancel)
         shortlist = restored(state["request"], state["shortlist"], self._catalog)
         node = ToolNode(tools_for(shortlist, backend, self._store), handle_tool_errors=False)

@@ -17,9 +17,8 @@ from diffagent_tools.tools.generation import GenerationTool, tools_for
 from graphs.context import stop_if_cancelled
 from graphs.events import emitter
 from graphs.offer import restored
-from graphs.pins import pinned
+from graphs.pins import call_of, pinned
 from graphs.state import DiffAgentState, JsonDict, Proposal
-from tool_specs.calls import to_call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 from tool_specs.spec import ToolSpec
@@ -102,7 +101,7 @@ class SelectNode:
         spec = self._catalog.get(cast("str", proposal["model"]))
         proposal["arguments"] = pinned(proposal["arguments"], self._catalog, state["options"], n)
         try:
-            call = to_call(spec, proposal["arguments"], shortlist=self._networks(state))
+            call = call_of(spec, proposal["arguments"], state["options"], self._networks(state))
             proposal["call"] = call.model_dump(mode="json")
         except CallError as error:
             proposal["problem"] = str(error)

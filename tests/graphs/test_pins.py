@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from graphs.pins import check_pins, narrowed, pinned
-from graphs.state import Options
+from graphs.pins import at_final_size, call_of, check_pins, narrowed, pinned
+from graphs.state import HiresOption, Options
 from tests.graphs.paper_world import (
     ANIMALS,
     CATALOG,
@@ -14,6 +14,7 @@ from tests.graphs.paper_world import (
     WordEmbedder,
     spec_of,
 )
+from tool_specs.calls import HiresFix
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CatalogError, RequestError
 from tool_specs.rules import Rules
@@ -94,3 +95,24 @@ def test_wishes_go_before_proposals() -> None:
     }
     assert proposed["steps"] == 20
     assert pinned({"prompt": "Pixel Art of a fox"}, CATALOG, wishes, 1)["prompt"] == "Pixel Art of a fox"
+
+
+def test_a_hires_fix_goes_into_the_call_and_a_refinement_goes_on_at_the_final_size() -> None:
+    fixed: Options = {"hires": {"upscale": 1.5, "denoising_strength": 0.5}}
+    call = call_of(CATALOG.get(ANIMALS), {"prompt": "a fox"}, fixed)
+    assert call.hires == HiresFix(upscale=1.5, denoising_strength=0.5)
+    assert call_of(CATALOG.get(ANIMALS), {"prompt": "a fox"}, {}).hires is None
+    larger = at_final_size(call)
+    assert (larger.width, larger.height, larger.hires) == (96, 96, None)
+
+
+@pytest.mark.parametrize(
+    ("hires", "said"),
+    [
+        ({"upscale": 3.0}, "makes 192x192: pocket draws at most 128"),
+        ({"upscale": 0.5}, "hires.upscale=0.5 is too small"),
+    ],
+)
+def test_a_hires_fix_that_no_model_can_draw_is_refused_before_anything_is_loaded(hires: HiresOption, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        check_pins(CATALOG, {"hires": hires})

@@ -89,3 +89,15 @@ def test_a_picture_is_refined_from_the_best_so_far(tmp_path: Path) -> None:
     assert second["call"]["init_image"] == first["reference"]["sha256"]
     assert second["reference"]["sha256"] != first["reference"]["sha256"]
     assert read_call(second["reference"]["path"]).denoising_strength == 0.6
+
+
+@pytest.mark.slow
+def test_a_hires_fix_gives_larger_pictures_and_a_refinement_keeps_their_size(tmp_path: Path) -> None:
+    given = ("--seed", "3", "--attempts", "2", "--hires", "1.5")
+    document = run(tmp_path, "refine", "a kitten in the snow, 8-bit", *given)
+    first, second = (read_call(attempt["reference"]["path"]) for attempt in document["attempts"])
+    assert (first.width, first.hires.upscale, first.final_size) == (64, 1.5, (96, 96))
+    assert (second.hires, second.final_size) == (None, (96, 96))
+    assert second.init_image == document["attempts"][0]["reference"]["sha256"]
+    sizes = [Image.open(attempt["reference"]["path"]).size for attempt in document["attempts"]]
+    assert sizes == [(96, 96), (96, 96)]

@@ -8,6 +8,7 @@ from tool_specs.calls.models import (
     CALL_MODELS,
     MAX_PROMPT,
     MAX_SEED,
+    UNPLANNED_FIELDS,
     AnyCall,
     Call,
     FluxCall,
@@ -17,15 +18,15 @@ from tool_specs.calls.models import (
     StableDiffusionXLCall,
     call_model,
     parse_call,
-    start_of,
-    starting_from,
 )
+from tool_specs.calls.unplanned import start_of, starting_from, with_hires
 from tool_specs.spec import LoraUse
 
 __all__ = [
     "CALL_MODELS",
     "MAX_PROMPT",
     "MAX_SEED",
+    "UNPLANNED_FIELDS",
     "AnyCall",
     "Arguments",
     "Call",
@@ -42,4 +43,5 @@ __all__ = [
     "start_of",
     "starting_from",
     "to_call",
+    "with_hires",
 ]

@@ -258,26 +258,6 @@ def call_model(family_name: str) -> type[Call]:
         raise CallError(msg) from None
 
 
-def starting_from(call: Call, picture: str, strength: float) -> Call:
-    """The same call as image-to-image.
-
-    Args:
-        call: What to draw.
-        picture: SHA-256 of the picture in the artifact store to begin from.
-        strength: How much of it is drawn anew, above 0 and at most 1.
-
-    Raises:
-        CallError: The strength is out of range, or leaves no step to draw.
-    """
-    return parse_call({**call.model_dump(), "init_image": picture, "denoising_strength": strength})
-
-
-def start_of(call: Mapping[str, object]) -> tuple[str, float] | None:
-    """Where a call in its JSON form begins from: the picture's SHA-256 and the strength; None for text-to-image."""
-    picture, strength = (call.get(name) for name in START_FIELDS)
-    return (picture, strength) if isinstance(picture, str) and isinstance(strength, int | float) else None
-
-
 def parse_call(data: Mapping[str, object] | str | bytes) -> Call:
     """Read a call of any family back from a mapping or from its JSON.
 

@@ -18,7 +18,7 @@ from diffagent_tools.rewards.protocol import Reward
 from diffagent_tools.rewards.unified import reward_and_parts
 from diffagent_tools.serving.page.entries import Attempt
 from diffagent_tools.tools.drawing import draw
-from tool_specs.calls import Call, parse_call, start_of, starting_from, to_call
+from tool_specs.calls import Call, parse_call, start_of, starting_from, to_call, with_hires
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
@@ -50,7 +50,9 @@ def edited_call(catalog: AnyCatalog, before: Mapping[str, Any], model: str, netw
     loras = [{"id": network.id, "weight": weight} for network, weight in used]
     try:
         call = to_call(spec, {**values, "loras": loras}, shortlist=[network for network, _ in used])
-        start = start_of(before)
+        start, hires = start_of(before), before.get("hires")
+        if isinstance(hires, Mapping):
+            call = with_hires(call, hires)
         return starting_from(call, *start) if start else call
     except CallError as error:
         msg = str(error).removeprefix(f"{spec.tool_name}: ")

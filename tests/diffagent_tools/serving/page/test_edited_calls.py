@@ -9,7 +9,7 @@ import pytest
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.serving.page.edited_calls import CallDrawer, edited_call, networks_text
 from tests.graphs.paper_world import ANIMALS, CATALOG, OLD_STYLE, PIXEL, BrightnessReward, PaperBackend
-from tool_specs.calls import starting_from
+from tool_specs.calls import HiresFix, starting_from, with_hires
 from tool_specs.exceptions import BackendError, CallError, CatalogError
 
 
@@ -76,3 +76,10 @@ def test_a_drawing_that_fails_is_an_attempt_that_says_why(tmp_path: Path) -> Non
     )
     attempt = drawer.draw(call(), "a fox", 1, cancel=threading.Event(), emit=lambda event: None)
     assert (attempt.verdict, attempt.picture, attempt.reason) == ("fault", None, "out of paint")
+
+
+def test_an_edit_keeps_the_hires_fix() -> None:
+    before = with_hires(call(steps=10), {"upscale": 1.5}).model_dump(mode="json")
+    edited = call(before=before, steps=20)
+    assert edited.hires == HiresFix(upscale=1.5)
+    assert edited.steps == 20
