@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
 Kind = Literal["checkpoint", "lora", "embedding", "vae", "unknown"]
 Shapes = Mapping[str, tuple[int, ...]]
+LoraVariant = Literal["lora", "lycoris", "oft", "glora", "ia3"]
+"""How the tensors of a LoRA change a weight: "lora" for low-rank pairs alone, "lycoris" for LoHa, LoKr, DoRA, a core
+between the pairs, or whole differences, and three that no loader here computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,22 @@ _ARCHITECTURE_OF_LABEL: Final = (
 )
 """What trainers write into `ss_base_model_version` and `modelspec.architecture`, first match wins."""
 
-_LORA_PART = re.compile(r"\.(lora_(?:down|up|A|B)\b|hada_w\d|lokr_w\d|dora_scale|oft_blocks|lora\.(?:down|up)\b)")
+_LORA_PART = re.compile(
+    r"\.(lora_(?:down|up|A|B)\b|hada_w\d|lokr_w\d|dora_scale|oft_blocks|oft_diag|on_input$|lora\.(?:down|up)\b)"
+)
+_VARIANTS: Final[tuple[tuple[LoraVariant, re.Pattern[str]], ...]] = (
+    ("oft", re.compile(r"\.oft_(?:blocks|diag)\b")),
+    ("glora", re.compile(r"\.[ab][12]\.weight$")),
+    ("ia3", re.compile(r"\.on_input$")),
+    ("lycoris", re.compile(r"\.(?:hada_[wt]\d|lokr_[wt]\d|lora_mid\b|dora_scale$|diff(?:_b)?$|[wb]_norm$)")),
+)
+"""What only one variant's names hold, first match wins."""
+
 _CONTROL_PREFIX = ("control_model.", "controlnet_", "control_net.")
 _LORA_PREFIX = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
 _CROSS_KEY = re.compile(r"attn2[._]to_[kv]\b|attn2_to_[kv]\.")
 _INPUT_FACTORS = ("to_k.weight", "to_v.weight", "down.weight", "lora_A.weight", "hada_w1_b")
+_FIRST_FACTOR = re.compile(r"lokr_w1(?:_b)?$")
 _EMBEDDING_KEYS = frozenset({"emb_params", "clip_l", "clip_g", "t5xxl", "string_to_param.*", "<token>"})
 
 
@@ -66,6 +80,12 @@ def identify_tensors(shapes: Shapes, metadata: Mapping[str, str]) -> WeightsIden
     reader = _ARCHITECTURE_READERS.get(kind)
     architecture = (reader(shapes) if reader else "") or (_from_metadata(metadata) if kind != "unknown" else "")
     return WeightsIdentity(kind, _FAMILY_OF_ARCHITECTURE.get(architecture, "other"), architecture)
+
+
+def lora_variant(names: Iterable[str]) -> LoraVariant:
+    """How a LoRA changes weights, from the names of its tensors."""
+    listed = list(names)
+    return next((variant for variant, part in _VARIANTS if any(part.search(name) for name in listed)), "lora")
 
 
 def _kind(shapes: Shapes) -> Kind:
@@ -125,12 +145,19 @@ def _lora_architecture(shapes: Shapes) -> str:
 def _of_cross_attention(shapes: Shapes) -> str:
     """The architecture by the input width of a cross-attention key or value projection.
 
-    The last size of a weight, of a LoRA's down matrix (rank, width) and of a LoHa's second factor (rank, width) alike.
+    The last size of a weight, of a LoRA's down matrix (rank, width) and of a LoHa's second factor (rank, width) alike;
+    the product of the last sizes of a LoKr's two factors.
     """
     widths = {
         shape[-1] if len(shape) == 2 else shape[1]
         for name, shape in shapes.items()
         if _CROSS_KEY.search(name) and name.endswith(_INPUT_FACTORS) and len(shape) in (2, 4)
+    } | {
+        shape[-1] * other[-1]
+        for name, shape in shapes.items()
+        if _CROSS_KEY.search(name) and (match := _FIRST_FACTOR.search(name)) and len(shape) == 2
+        for end in ("lokr_w2", "lokr_w2_b")
+        if len(other := shapes.get(name[: match.start()] + end, ())) == 2
     }
     known = {_ARCHITECTURE_OF_WIDTH[width] for width in widths if width in _ARCHITECTURE_OF_WIDTH}
     return known.pop() if len(known) == 1 and len(widths) == 1 else ""

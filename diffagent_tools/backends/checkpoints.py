@@ -14,6 +14,7 @@ from diffagent_tools.backends.networks import Network
 from diffagent_tools.backends.passes import denoise
 from diffagent_tools.backends.pipelines import load_pipeline, pipeline_kind
 from diffagent_tools.backends.samplers import scheduler_of
+from diffagent_tools.backends.vaes import OtherVae
 from diffagent_tools.devices import quiet_libraries
 from tool_specs.calls import Call
 from tool_specs.exceptions import BackendError
@@ -41,6 +42,7 @@ class LoadedCheckpoint:
         self._pipeline = load_pipeline(spec, path, config=config, device=device, dtype=dtype)
         self._noise_schedule: dict[str, object] = dict(self._pipeline.scheduler.config)
         self._loras = LoadedLoras(self._pipeline, spec)
+        self._other_vae = OtherVae(self._pipeline, spec)
         parameters = [
             weight
             for module in self._pipeline.components.values()
@@ -80,8 +82,14 @@ class LoadedCheckpoint:
         from PIL import Image
 
         embeddings = [network for network in networks if network.spec.type == "TextualInversion"]
-        with quiet_libraries(), taught_words(self._pipeline, self.spec, embeddings, call):
-            self._loras.act([network for network in networks if network.spec.type != "TextualInversion"])
+        vae = next((network for network in networks if network.spec.type == "VAE"), None)
+        loras = [network for network in networks if network.spec.type not in ("TextualInversion", "VAE")]
+        with (
+            quiet_libraries(),
+            taught_words(self._pipeline, self.spec, embeddings, call),
+            self._other_vae.in_place(vae),
+        ):
+            self._loras.act(loras)
             self._pipeline.scheduler = scheduler_of(call.sampler, self._noise_schedule)
             pixels = denoise(self._pipeline, call, self._prompts(call), start, generator, after_step)
         if not np.isfinite(pixels).all():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from diffagent_tools.backends.checkpoints import LoadedCheckpoint
-from diffagent_tools.backends.networks import FileStamp, Network
+from diffagent_tools.backends.networks import FileStamp, Network, check_networks
 from diffagent_tools.backends.pipelines import first_line, out_of_memory, pipeline_kind
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.devices import fitting_threads, require, torch_device
@@ -189,6 +189,7 @@ class DiffusersBackend:
                 msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
                 raise CallError(msg)
             networks.append(Network(network, self._files(network), use.weight))
+        check_networks(networks, checkpoint)
         return networks
 
     def _start(self, call: Call) -> Image | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from diffagent_tools.backends.networks import Network, check_network
+from diffagent_tools.backends.networks import Network
 from diffagent_tools.backends.pipelines import first_line
 from diffagent_tools.devices import one_load_at_a_time
 from tool_specs.calls import Call
@@ -72,7 +72,6 @@ def _teach(
 ) -> None:
     from safetensors.torch import load_file
 
-    check_network(embedding, "embedding", checkpoint)
     word = embedding_word(embedding.spec, embedding.path.stem, call)
     vectors: Mapping[str, torch.Tensor] = load_file(embedding.path)
     try:

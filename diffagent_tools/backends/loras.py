@@ -1,21 +1,32 @@
-"""The LoRAs of a loaded pipeline: they stay loaded between calls, and act only in the calls that name them."""
+"""The LoRAs of a loaded pipeline: they stay loaded between calls, and act only in the calls that name them.
+
+Low-rank pairs are adapters of peft. What peft does not compute is merged into the weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from diffagent_tools.backends.networks import FileStamp, Network, check_network
+from diffagent_tools.backends.merging import MergedNetworks
+from diffagent_tools.backends.networks import FileStamp, Network
 from diffagent_tools.backends.pipelines import first_line, out_of_memory
 from diffagent_tools.devices import one_load_at_a_time
 from tool_specs.exceptions import WeightsError
 from tool_specs.spec import ToolSpec
+from tool_specs.weight_files import read_header
+from tool_specs.weight_identity import lora_variant
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
+    from torch import Tensor
 
 MAX_KEPT_LORAS: Final = 6
-"""LoRAs that stay loaded in one checkpoint between calls."""
+"""Adapters that stay loaded in one checkpoint between calls."""
+
+
+_DOWN, _UP, _ALPHA = ".lora_down.weight", ".lora_up.weight", ".alpha"
 
 
 class LoadedLoras:
@@ -33,11 +44,12 @@ class LoadedLoras:
         self._names: dict[FileStamp, str] = {}
         self._ids: dict[FileStamp, str] = {}
         self._loads = 0
+        self._merged = MergedNetworks(pipeline, checkpoint)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Their spec ids, least recently used first."""
-        return tuple(self._ids[stamp] for stamp in self._names)
+        """Their spec ids, least recently used first, then those that are merged into the weights."""
+        return (*(self._ids[stamp] for stamp in self._names), *self._merged.ids)
 
     def act(self, loras: Sequence[Network]) -> None:
         """Make exactly these LoRAs act, loading those that are not loaded yet.
@@ -45,8 +57,11 @@ class LoadedLoras:
         Raises:
             WeightsError: A file cannot be used.
         """
+        merged = [lora for lora in loras if _is_merged(lora.path)]
+        self._merged.act(merged)
+        adapters = [lora for lora in loras if lora not in merged]
         names = []
-        for lora in loras:
+        for lora in adapters:
             stamp = FileStamp.of(lora.path)
             name = self._names.pop(stamp, None) or self._load(lora)
             self._names[stamp] = name
@@ -54,7 +69,7 @@ class LoadedLoras:
             names.append(name)
         if names:
             self._pipeline.enable_lora()
-            self._pipeline.set_adapters(names, [lora.weight for lora in loras])
+            self._pipeline.set_adapters(names, [lora.weight for lora in adapters])
         elif self._names:
             self._pipeline.disable_lora()
         for stamp in list(self._names)[: max(0, len(self._names) - max(MAX_KEPT_LORAS, len(names)))]:
@@ -64,13 +79,12 @@ class LoadedLoras:
     def _load(self, lora: Network) -> str:
         from safetensors.torch import load_file
 
-        check_network(lora, "lora", self._checkpoint)
         self._loads += 1
         name = f"lora{self._loads}"
         try:
             # Given a path, diffusers would try the model hub and pickles as well.
             with one_load_at_a_time():
-                self._pipeline.load_lora_weights(load_file(lora.path), adapter_name=name)
+                self._pipeline.load_lora_weights(_of_one_alpha(load_file(lora.path)), adapter_name=name)
         except Exception as error:
             if out_of_memory(error):
                 raise
@@ -92,3 +106,24 @@ class LoadedLoras:
         """Remove what a failed load has left behind."""
         if self._holds(name):
             self._pipeline.delete_adapters(name)
+
+
+def _is_merged(path: Path) -> bool:
+    return lora_variant(read_header(path).tensors) == "lycoris"
+
+
+def _of_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without alphas, each multiplied into its layer, unless all layers have the same.
+
+    diffusers 0.42 gives attention layers the alpha that most layers have, whatever their own.
+    """
+    downs = [name for name in tensors if name.endswith(_DOWN)]
+    alphas = {name.removesuffix(_ALPHA): float(tensors[name]) for name in tensors if name.endswith(_ALPHA)}
+    if not alphas or (len(alphas) == len(downs) and len(set(alphas.values())) == 1):
+        return dict(tensors)
+    scaled = {name: tensor for name, tensor in tensors.items() if not name.endswith(_ALPHA)}
+    for name in downs:
+        layer, up = name.removesuffix(_DOWN), name.removesuffix(_DOWN) + _UP
+        if layer in alphas and up in tensors:
+            scaled[up] = tensors[up].float() * (alphas[layer] / tensors[name].shape[0])
+    return scaled

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
-from tool_specs.exceptions import WeightsError
-from tool_specs.families import FAMILIES
+from tool_specs.compatibility import architecture_of, architectures_fit, refused_variant
+from tool_specs.exceptions import CallError, WeightsError
 from tool_specs.spec import ToolSpec
 from tool_specs.weight_files import identify
+
+_KIND_OF_TYPE: Final = MappingProxyType({"TextualInversion": "embedding", "VAE": "vae"})
+"""Model type to the kind of weights that its file holds; every other network is a "lora"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +49,38 @@ class FileStamp:
         return cls(path, status.st_size, status.st_mtime_ns)
 
 
-def check_network(network: Network, kind: str, checkpoint: ToolSpec) -> None:
-    """Compare what a network's file is with what it should be.
+def check_networks(networks: Sequence[Network], checkpoint: ToolSpec) -> None:
+    """Compare what the files of a call's networks are with what they should be; only their headers are read.
 
     Args:
-        network: The network.
-        kind: The kind of weights that its type has, a `tool_specs.weight_identity.Kind`.
-        checkpoint: What it is to be loaded into.
+        networks: The networks.
+        checkpoint: What they are to be loaded into.
 
     Raises:
-        WeightsError: The file cannot be read, holds something else, or is for another architecture.
+        CallError: More than one VAE is to take the place of the checkpoint's own.
+        WeightsError: A file cannot be read, holds something else, is for another architecture, or of a kind that is
+            not computed here.
     """
+    for network in networks:
+        _check(network, checkpoint)
+    vaes = [network.spec.id for network in networks if network.spec.type == "VAE"]
+    if len(vaes) > 1:
+        msg = f"the call names {len(vaes)} VAEs, {' and '.join(vaes)}; a picture is decoded by one: leave one out"
+        raise CallError(msg)
+
+
+def _check(network: Network, checkpoint: ToolSpec) -> None:
+    kind = _KIND_OF_TYPE.get(network.spec.type, "lora")
     identity = identify(network.path)
-    ours = FAMILIES[checkpoint.family].architecture
     if identity.kind != kind:
         msg = f"{network.path} holds {identity.kind} weights, but {network.spec.id} is a {network.spec.type}"
         raise WeightsError(msg)
-    if identity.architecture and identity.architecture != ours:
+    refusal = refused_variant(network.path) if kind == "lora" else ""
+    if refusal:
+        msg = f"{network.path} cannot be used: {refusal}; choose another one for {checkpoint.base_model}"
+        raise WeightsError(msg)
+    ours = architecture_of(checkpoint) or checkpoint.family
+    if identity.architecture and not architectures_fit(network.spec.type, identity.architecture, ours):
         msg = (
             f"{network.path} is a {kind} for {identity.architecture}, but {checkpoint.model_name} is {ours}: "
             f"choose one for {checkpoint.base_model}"

@@ -16,7 +16,7 @@ from finetune.sfta.samples import calling, declining
 from tool_specs.families import FAMILIES
 from tool_specs.search.shortlist import Shortlist
 
-Source = Literal["gold", "greedy", "sampled", "other model", "recommended", "perturbed", "refusal"]
+Source = Literal["gold", "greedy", "retrieval", "sampled", "other model", "recommended", "perturbed", "refusal"]
 
 CFG_FACTORS = (0.5, 0.7, 1.4)
 STEP_FACTORS = (0.6, 0.8, 1.25)
@@ -55,6 +55,7 @@ class Variety:
 
 def candidates(
     planner: BaseChatModel,
+    retrieval: BaseChatModel,
     request: str,
     shortlist: Shortlist,
     rng: np.random.Generator,
@@ -62,10 +63,11 @@ def candidates(
     gold: Mapping[str, Any] | None,
     variety: Variety,
 ) -> list[Candidate]:
-    """Answers that differ: the gold call, the planner's own, others of its liking, other models, other parameters.
+    """Answers that differ: the gold call, the planner's own, retrieval's, other samples, other models and parameters.
 
     Args:
-        planner: Has tools bound to it and takes `temperature` per call.
+        planner: Takes `temperature` per call.
+        retrieval: Plans without a language model; what it does better, alignment can learn from it.
         request: What a person asked for.
         shortlist: What is on offer.
         rng: Where chance comes from.
@@ -77,7 +79,7 @@ def candidates(
     """
     found: list[Candidate] = []
     seen: set[str] = set()
-    for source, answer in _answers(planner, request, shortlist, rng, gold, variety):
+    for source, answer in _answers(planner, retrieval, request, shortlist, rng, gold, variety):
         reading = read_answer(answer, shortlist)
         if reading.call is None:
             continue
@@ -91,6 +93,7 @@ def candidates(
 
 def _answers(
     planner: BaseChatModel,
+    retrieval: BaseChatModel,
     request: str,
     shortlist: Shortlist,
     rng: np.random.Generator,
@@ -103,6 +106,7 @@ def _answers(
         yield "gold", calling(tool, arguments_of(gold))
     own = planner.bind_tools(tools).invoke(messages)
     yield "greedy", own
+    yield "retrieval", retrieval.bind_tools(tools).invoke(messages)
     for _ in range(variety.sampled):
         sampling = planner.bind_tools(tools, temperature=variety.temperature, seed=_seed(rng))
         yield "sampled", sampling.invoke(messages)

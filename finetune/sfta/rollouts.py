@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 from diffagent_tools.planning import SHORTLIST_SIZE
 from finetune.dabench.drawing import Studio, seed_of
 from finetune.dabench.pairs import Pair
@@ -98,6 +99,7 @@ class RolloutMaker:
         self._planner = planner
         self._tokenizer = tokenizer
         self._shortlister = shortlister
+        self._retrieval = RetrievalChatModel(catalog=shortlister.catalog, shortlister=shortlister)
         self._studio = studio
         self._settings = settings
 
@@ -106,6 +108,7 @@ class RolloutMaker:
         shortlist = self._shortlister.shortlist(pair.instruction, k=SHORTLIST_SIZE)
         found = candidates(
             self._planner,
+            self._retrieval,
             pair.instruction,
             shortlist,
             np.random.default_rng((self._settings.seed, seed_of(pair.id))),

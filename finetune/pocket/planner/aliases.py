@@ -8,12 +8,13 @@ copy it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
 from finetune.pocket.world import COLOURS, SCENES
 
-_REASON = re.compile(r"(?:knows|nearest word:) '([^\n]+?)'(?: for '([^\n]+?)' \(\d\.\d\d\)|(?=[.;]))")
+_REASON = re.compile(r"(knows|nearest word:) '([^\n]+?)'(?: for '([^\n]+?)' \((\d\.\d\d)\)|(?=[.;]))")
 _TRIGGER = re.compile(r"triggered by '([^\n]+?)'")
 _PLACES = frozenset(word for phrase in (*COLOURS, *SCENES, *SCENES.values()) for word in phrase.split())
 _STARTS = (
@@ -24,28 +25,64 @@ _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai", "y", "ie")
 _ENDS = ("", "", "", "b", "ck", "d", "ff", "g", "l", "ll", "m", "n", "ng", "nt", "p", "r", "rd", "s", "sk", "t", "x")
 TWO_WORDS = 0.25
 """Share of the aliases that are two words."""
+ANOTHER_WORD = 0.5
+"""Share of the phrases that have one alias where they are asked for and another where the model knows them, and of the
+trigger words that are no longer what their network is known for."""
 
 
 def with_aliases(row: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
     """A rendered lesson with an alias for each word that a spec knows, that a request asks for, or that triggers.
 
-    A phrase has one alias throughout the row. Backgrounds and colours keep their words, and so does everything that is
-    not quoted as a reason to offer a model.
+    A phrase has one alias where it is asked for, one where a model knows it, and one as a trigger word; they may be the
+    same. Backgrounds and colours keep their words, and so does everything that is not quoted as a reason to offer a
+    model.
 
     Args:
         row: `id`, `prompt` and `completion`, in the words of the pocket planner's chat template.
         rng: Where chance comes from.
     """
-    reasons = _REASON.findall(row["prompt"])
-    phrases = [phrase for reason in reasons for phrase in reason if phrase] + _TRIGGER.findall(row["prompt"])
-    aliases = {phrase: _alias(rng) for phrase in dict.fromkeys(phrases) if not _PLACES & set(phrase.split())}
+    offer, user, rest = row["prompt"].partition("<|user|>")
+    request, assistant, attempts = rest.partition("<|assistant|>")
+    reasons = _REASON.findall(offer)
+    known = {phrase: _alias(rng) for _, phrase, _, _ in reasons if _replaceable(phrase)}
+    asked = {
+        said: _another(known.get(said), rng)
+        for _, phrase, wanted, _ in reasons
+        if _replaceable(said := wanted or phrase)
+    }
+    triggers = {phrase: _another(known.get(phrase), rng) for phrase in _TRIGGER.findall(offer) if _replaceable(phrase)}
+
+    def reason(found: re.Match[str]) -> str:
+        word, said = known.get(found[2], found[2]), asked.get(found[3] or found[2], found[3] or found[2])
+        score = found[4] or f"0.{rng.integers(72, 100)}"
+        return f"{found[1]} '{word}'" + (f" for '{said}' ({score})" if found[3] or said != word else "")
+
+    offer = _REASON.sub(reason, offer)
+    offer = _TRIGGER.sub(lambda found: f"triggered by '{triggers.get(found[1], found[1])}'", offer)
+    written = known | triggers
+    prompt = f"{offer}{user}{_replaced(request, asked)}{assistant}{_replaced(attempts, written)}"
+    completion = row["completion"]
+    return row | {
+        "prompt": prompt,
+        "completion": _replaced(completion, written) if "<tool_call>" in completion else completion,
+    }
+
+
+def _replaceable(phrase: str) -> bool:
+    return not _PLACES & set(phrase.split())
+
+
+def _another(alias: str | None, rng: np.random.Generator) -> str:
+    """The same alias, or one of its own."""
+    return _alias(rng) if alias is None or rng.random() < ANOTHER_WORD else alias
+
+
+def _replaced(text: str, aliases: Mapping[str, str]) -> str:
+    """A text with its phrases replaced, longer ones first; the names of arguments stay as they are."""
     if not aliases:
-        return row
-    longest_first = sorted(aliases, key=len, reverse=True)
-    # The names of arguments stay as they are.
-    aliased = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w|\": )")
-    parts = ("prompt", "completion") if "<tool_call>" in row["completion"] else ("prompt",)
-    return row | {part: _articles(aliased.sub(lambda found: aliases[found[0]], row[part])) for part in parts}
+        return text
+    phrases = "|".join(re.escape(phrase) for phrase in sorted(aliases, key=len, reverse=True))
+    return _articles(re.sub(rf"(?<!\w)({phrases})(?!\w|\": )", lambda found: aliases[found[0]], text))
 
 
 def _articles(text: str) -> str:

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from diffagent_tools.chat_models.local import LocalChatDiffAgent
+from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 from diffagent_tools.chat_models.tool_choice import ToolCaller
 from finetune.dabench.pairs import Pair
 from finetune.pocket.planner.dataset import pocket_pairs
@@ -71,8 +72,9 @@ def found(
     planner: ToolCaller, pair: Pair, shortlister: Shortlister, *, gold: Mapping[str, Any] | None = None, seed: int = 1,
     sampled: int = 2, perturbed: int = 2,
 ) -> list[Candidate]:  # fmt: skip
+    retrieval = RetrievalChatModel(catalog=shortlister.catalog, shortlister=shortlister)
     return candidates(
-        planner, pair.instruction, shortlister.shortlist(pair.instruction), np.random.default_rng(seed),
+        planner, retrieval, pair.instruction, shortlister.shortlist(pair.instruction), np.random.default_rng(seed),
         gold=pair.call if gold is None else gold, variety=Variety(sampled, perturbed, 1.0),
     )  # fmt: skip
 
@@ -110,7 +112,7 @@ def test_parameters_are_tried_around_the_planners_own_call(pairs: list[Pair], sh
     for one in made:
         if one.reading.call is not None:
             by_source.setdefault(one.source, []).append(one.reading.call)
-    assert set(by_source) == {"gold", "greedy", "other model", "recommended", "perturbed"}
+    assert set(by_source) == {"gold", "greedy", "retrieval", "other model", "recommended", "perturbed"}
     (own,), (recommended,), (other,) = (by_source[name] for name in ("greedy", "recommended", "other model"))
     assert (recommended.sampler, recommended.steps, recommended.cfg_scale) == ("DPM++ 2M Karras", 20, 3.0)
     assert (recommended.prompt, recommended.checkpoint) == (own.prompt, own.checkpoint)
@@ -128,9 +130,9 @@ def test_parameters_are_tried_around_the_planners_own_call(pairs: list[Pair], sh
         assert all(-2 <= use.weight <= 2 for use in call.loras)
 
 
-def test_a_planner_that_declines_leaves_the_gold_call(pairs: list[Pair], shortlister: Shortlister) -> None:
+def test_a_planner_that_declines_leaves_the_calls_of_others(pairs: list[Pair], shortlister: Shortlister) -> None:
     pair = next(pair for pair in pairs if pair.call is not None)
-    assert [one.source for one in found(Steady(declines=True), pair, shortlister)] == ["gold", "refusal"]
+    assert [one.source for one in found(Steady(declines=True), pair, shortlister)] == ["gold", "retrieval", "refusal"]
 
 
 def test_a_gold_model_that_is_not_on_offer_is_no_candidate(pairs: list[Pair], shortlister: Shortlister) -> None:

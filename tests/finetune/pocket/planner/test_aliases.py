@@ -24,7 +24,7 @@ CALL = (
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_one_alias_for_each_phrase_throughout(seed: int) -> None:
+def test_what_is_read_and_what_is_written_stay_together(seed: int) -> None:
     row = with_aliases({"id": "1", "prompt": PROMPT, "completion": CALL}, np.random.default_rng(seed))
     assert row["id"] == "1"
     food, sepia, _, animals = row["prompt"].split("\n")[1:5]
@@ -33,13 +33,29 @@ def test_one_alias_for_each_phrase_throughout(seed: int) -> None:
     assert animals.split("'")[3] == asked
     assert f" {asked} on deep blue like a" in row["prompt"].split("<|user|>")[1]
     assert row["prompt"].split("<|user|>")[1].startswith(("an ",) if asked[0] in "aeiou" else ("a ",))
-    assert row["prompt"].split("<|assistant|>")[0].endswith(f" {style}")
+    assert row["prompt"].split("<|assistant|>")[0].endswith(f" {sepia.split("'")[7] if " for '" in sepia else style}")
     call = json.loads(row["completion"].split("\n")[1])
     assert call["name"] == "civitai_1_food"
     assert call["arguments"]["prompt"].split(" ", 1)[1] == f"{egg} on a blue background, {trigger}"
     for word in ("egg", "'sepia'", "old photograph", "owl", "'neon'"):
         assert word not in row["prompt"] + row["completion"]
-    assert len({egg, asked, trigger, style}) == 4
+    assert len({egg, asked, trigger, style}) == 4 or trigger == style
+
+
+def test_a_word_that_the_model_knows_may_be_asked_for_by_another() -> None:
+    prompt = (
+        "<|tools|>\ncivitai_1_a: knows 'owl'; nearest word: 'elk' for 'owl' (0.40).\n<|user|>draw an owl<|assistant|>"
+    )
+    completion = CALL.replace("a fried egg", "an owl")
+    alike = 0
+    for seed in range(40):
+        row = with_aliases({"id": "1", "prompt": prompt, "completion": completion}, np.random.default_rng(seed))
+        owl, asked = row["prompt"].split("knows '")[1].split("'")[0], row["prompt"].split(" for '")[-1].split("'")[0]
+        assert row["prompt"].split("<|assistant|>")[0].endswith(f" {asked}")
+        assert f" {owl} on a blue background" in row["completion"]
+        assert (f"knows '{owl}' for '{asked}' (0." in row["prompt"]) is (owl != asked)
+        alike += owl == asked
+    assert 5 < alike < 35
 
 
 def test_a_refusal_and_the_names_of_arguments_keep_their_words() -> None:
