@@ -58,7 +58,53 @@ def test_a_network_from_another_lineage_loads_with_a_warning(make_spec: SpecMake
 def test_roles_matter(make_spec: SpecMaker) -> None:
     assert not compatible(make_spec(2), make_spec(1)).ok
     assert not compatible(make_spec(2, "LORA"), make_spec(1, "LORA")).ok
-    assert not compatible(make_spec(2, "VAE"), make_spec(1)).ok
+    assert not compatible(make_spec(2, "Upscaler"), make_spec(1)).ok
+
+
+@pytest.mark.parametrize(
+    ("vae", "checkpoint", "ok"),
+    [
+        ("SD 1.5", "SD 1.4", True),
+        ("SDXL 1.0", "Pony", True),
+        ("SD 3.5 Large", "SD 3.5 Medium", True),
+        ("SD 1.5", "SDXL 1.0", False),
+        ("Flux.1 D", "SD 3", False),
+        ("Other", "SD 1.5", False),
+    ],
+)
+def test_a_vae_goes_with_checkpoints_of_the_same_latents(
+    make_spec: SpecMaker, vae: str, checkpoint: str, ok: bool
+) -> None:
+    assert compatible(make_spec(2, "VAE", vae), make_spec(1, base_model=checkpoint)).ok is ok
+    if ok and vae.startswith("SD 3"):
+        assert not compatible(make_spec(2, "LORA", vae), make_spec(1, base_model=checkpoint)).ok
+
+
+def test_hypernetworks_are_refused_with_the_reason(make_spec: SpecMaker) -> None:
+    verdict = compatible(make_spec(2, "Hypernetwork"), make_spec(1))
+
+    assert not verdict.ok
+    assert "pickle" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("tensor", "name"),
+    [
+        ("oft_unet_conv_in.oft_blocks", "OFT"),
+        ("lora_unet_conv_in.oft_diag", "OFT"),
+        ("lora_unet_conv_in.a1.weight", "GLoRA"),
+        ("lora_unet_conv_in.on_input", "(IA)³"),
+    ],
+)
+def test_a_file_of_a_kind_that_is_not_computed_is_refused(
+    make_spec: SpecMaker, tmp_path: Path, tensor: str, name: str
+) -> None:
+    file = tmp_path / "odd.safetensors"
+    save_file({tensor: np.zeros((4, 4), np.float16)}, file)
+    verdict = compatible(make_spec(2, "LoCon"), make_spec(1), network_file=file)
+
+    assert not verdict.ok
+    assert name in verdict.reason
 
 
 def test_the_header_is_believed_before_the_label(make_spec: SpecMaker, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from tool_specs.exceptions import WeightsError
 from tool_specs.weight_files import identify, read_header, sha256_of
-from tool_specs.weight_identity import Kind, Shapes, WeightsIdentity, identify_tensors
+from tool_specs.weight_identity import Kind, Shapes, WeightsIdentity, identify_tensors, lora_variant
 
 UNET = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 KOHYA = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -76,6 +76,14 @@ IDENTITIES: dict[str, tuple[Shapes, Kind, str, str]] = {
         "sdxl",
     ),
     "loha": ({f"{KOHYA}.hada_w1_b": (8, 768), f"{KOHYA}.hada_w1_a": (320, 8)}, "lora", "sd15", "sd1"),
+    "lokr": ({f"{KOHYA}.lokr_w1": (8, 32), f"{KOHYA}.lokr_w2": (40, 64)}, "lora", "sdxl", "sdxl"),
+    "lokr of low rank": (
+        {f"{KOHYA}.lokr_w1_a": (8, 4), f"{KOHYA}.lokr_w1_b": (4, 16), f"{KOHYA}.lokr_w2_b": (4, 48)},
+        "lora",
+        "sd15",
+        "sd1",
+    ),
+    "ia3": ({f"{KOHYA}.on_input": (), f"{KOHYA}.weight": (1,)}, "lora", "other", ""),
     "text encoder only": (
         {"lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": (8, 768)},
         "lora",
@@ -114,6 +122,26 @@ IDENTITIES: dict[str, tuple[Shapes, Kind, str, str]] = {
 def test_weights_are_identified_by_names_and_shapes(case: str) -> None:
     shapes, kind, family, architecture = IDENTITIES[case]
     assert identify_tensors(shapes, {}) == WeightsIdentity(kind, family, architecture)
+
+
+@pytest.mark.parametrize(
+    ("parts", "variant"),
+    [
+        (("lora_down.weight", "lora_up.weight", "alpha"), "lora"),
+        (("lora_A.weight", "lora_B.weight"), "lora"),
+        (("lora_down.weight", "lora_mid.weight", "lora_up.weight"), "lycoris"),
+        (("lora_down.weight", "lora_up.weight", "dora_scale"), "lycoris"),
+        (("hada_w1_a", "hada_w1_b"), "lycoris"),
+        (("lokr_w1", "lokr_w2_a"), "lycoris"),
+        (("diff_b",), "lycoris"),
+        (("w_norm", "b_norm"), "lycoris"),
+        (("oft_blocks", "lora_down.weight"), "oft"),
+        (("a1.weight", "b2.weight"), "glora"),
+        (("weight", "on_input"), "ia3"),
+    ],
+)
+def test_loras_are_told_apart_by_how_they_change_weights(parts: tuple[str, ...], variant: str) -> None:
+    assert lora_variant(f"{KOHYA}.{part}" for part in parts) == variant
 
 
 @pytest.mark.parametrize(

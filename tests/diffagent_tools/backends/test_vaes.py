@@ -104,10 +104,10 @@ def test_a_vae_that_was_replaced_is_loaded_again(studio: Studio, tmp_path: Path)
 
 
 def test_a_vae_that_lacks_a_tensor_is_named_and_leaves_nothing_behind(studio: Studio, tmp_path: Path) -> None:
-    backend = studio.backend()
-    plain = backend.draw(_call(studio)).image.tobytes()
     path = _pocket_vae(studio, tmp_path / "half.safetensors", without=f"{VAE_PREFIX}decoder.conv_out.weight")
     half = studio.shelf.put(41, "VAE", path)
+    backend = studio.backend()
+    plain = backend.draw(_call(studio)).image.tobytes()
     with pytest.raises(WeightsError, match=r"half\.safetensors could not be loaded as the VAE of Tiny Checkpoint 1: "):
         backend.draw(_call(studio, half))
     assert backend.draw(_call(studio)).image.tobytes() == plain

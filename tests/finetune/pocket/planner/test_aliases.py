@@ -33,7 +33,8 @@ def test_what_is_read_and_what_is_written_stay_together(seed: int) -> None:
     assert animals.split("'")[3] == asked
     assert f" {asked} on deep blue like a" in row["prompt"].split("<|user|>")[1]
     assert row["prompt"].split("<|user|>")[1].startswith(("an ",) if asked[0] in "aeiou" else ("a ",))
-    assert row["prompt"].split("<|assistant|>")[0].endswith(f" {sepia.split("'")[7] if " for '" in sepia else style}")
+    look = sepia.split("'")[7] if " for '" in sepia else style
+    assert row["prompt"].split("<|assistant|>")[0].endswith(f" {look}")
     call = json.loads(row["completion"].split("\n")[1])
     assert call["name"] == "civitai_1_food"
     assert call["arguments"]["prompt"].split(" ", 1)[1] == f"{egg} on a blue background, {trigger}"
