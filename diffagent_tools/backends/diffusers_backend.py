@@ -56,9 +56,9 @@ def shipped_file(spec: ToolSpec) -> Path:
 class DiffusersBackend:
     """Draws calls with diffusers.
 
-    A checkpoint is loaded once and stays; LoRAs come and go without touching its weights. On one machine the same call
-    with the same seed gives the same bytes. One picture is drawn at a time: calls from several threads wait for each
-    other.
+    A checkpoint is loaded once and stays; networks come and go, and its weights are then what they were, to the last
+    bit. On one machine the same call with the same seed gives the same bytes. One picture is drawn at a time: calls
+    from several threads wait for each other.
     """
 
     def __init__(

@@ -113,17 +113,18 @@ def _is_merged(path: Path) -> bool:
 
 
 def _of_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without alphas, each multiplied into its layer, unless all layers have the same.
+    """A kohya file without its alphas, each multiplied into its layer, unless all layers have the same one.
 
     diffusers 0.42 gives attention layers the alpha that most layers have, whatever their own.
     """
-    downs = [name for name in tensors if name.endswith(_DOWN)]
+    ranks = {name.removesuffix(_DOWN): tensor.shape[0] for name, tensor in tensors.items() if name.endswith(_DOWN)}
     alphas = {name.removesuffix(_ALPHA): float(tensors[name]) for name in tensors if name.endswith(_ALPHA)}
-    if not alphas or (len(alphas) == len(downs) and len(set(alphas.values())) == 1):
+    alike = len(alphas) == len(ranks) and len(set(alphas.values())) == 1
+    if alike or not alphas or not alphas.keys() <= ranks.keys():
         return dict(tensors)
     scaled = {name: tensor for name, tensor in tensors.items() if not name.endswith(_ALPHA)}
-    for name in downs:
-        layer, up = name.removesuffix(_DOWN), name.removesuffix(_DOWN) + _UP
-        if layer in alphas and up in tensors:
-            scaled[up] = tensors[up].float() * (alphas[layer] / tensors[name].shape[0])
+    for layer, alpha in alphas.items():
+        up = layer + _UP
+        if up in scaled:
+            scaled[up] = scaled[up].float() * (alpha / ranks[layer])
     return scaled

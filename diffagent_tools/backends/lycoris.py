@@ -83,7 +83,7 @@ def _hadamard(parts: Parts) -> tuple[Tensor, int]:
     for number in "12":
         left, right = parts[f"hada_w{number}_a"], parts[f"hada_w{number}_b"]
         core = parts.get(f"hada_t{number}")
-        factors.append(left @ right if core is None else _tucker(core, left, right))
+        factors.append(left.flatten(1) @ right.flatten(1) if core is None else _tucker(core, left, right))
     return factors[0] * factors[1], parts["hada_w1_b"].shape[0]
 
 

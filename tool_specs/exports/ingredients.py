@@ -63,6 +63,9 @@ def ingredients(call: Call, catalog: AnyCatalog) -> Ingredients:
         if not fit.ok:
             msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
             raise CallError(msg)
+        if network.type == "VAE":
+            msg = f"no export can write {network.id}, a VAE of its own; leave it out"
+            raise CallError(msg)
         if network.type == "TextualInversion":
             embeddings.append(Embedding(network, embedding_word(network, PurePosixPath(file_name(network)).stem, call)))
         else:

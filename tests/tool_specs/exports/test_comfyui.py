@@ -161,6 +161,12 @@ def test_what_does_not_fit_is_refused(world: Catalog, call_of: CallMaker) -> Non
             to_comfyui_workflow(call, world)
 
 
+def test_a_vae_is_refused(world: Catalog, call_of: CallMaker) -> None:
+    with_vae = Catalog([*world, make_spec(701, "VAE", "SD 1.5")])
+    with pytest.raises(CallError, match="no export can write civitai:701@801, a VAE of its own"):
+        to_comfyui_workflow(call_of("SD 1.5", loras=[{"id": "civitai:701@801"}]), with_vae)
+
+
 def test_a_hires_fix_is_refused(world: Catalog, call_of: CallMaker) -> None:
     with pytest.raises(CallError, match="the comfyui export cannot write the hires fix of a sd15 call"):
         to_comfyui_workflow(call_of("SD 1.5", hires={}), world)
