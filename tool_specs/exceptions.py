@@ -39,8 +39,23 @@ class WeightsError(BackendError):
     """A weights file is missing, truncated, pickled, corrupt or of another architecture."""
 
 
-class DownloadError(DiffAgentError):
-    """A file could not be fetched or did not match its size or hash."""
+class DownloadError(BackendError):
+    """A file could not be fetched, or is not the one that was promised.
+
+    Attributes:
+        status: HTTP status of the answer; None where it is not the server's doing. 401 wants a valid key, 403 is early
+            access or a file that this key may not have.
+        transient: Whether the same download may well succeed later; it goes on where it stopped.
+        wait: Seconds that the server asked to wait; None where it did not say.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, transient: bool = False, wait: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.transient = transient
+        self.wait = wait
 
 
 class CivitaiError(DiffAgentError):

@@ -28,3 +28,8 @@ def home_folder() -> Path:
 def catalog_folder() -> Path:
     """The folder of the catalog inside `home_folder()`."""
     return home_folder() / "catalog"
+
+
+def models_folder() -> Path:
+    """The folder of downloaded weights inside `home_folder()`."""
+    return home_folder() / "models"

@@ -76,16 +76,34 @@ def read_header(path: Path) -> SafetensorsHeader:
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(9)
-            _refuse_foreign(path, start)
-            length = int.from_bytes(start[:8], "little")
-            if size < 8 or length > min(MAX_HEADER, size - 8):
-                msg = f"{path} is truncated or no safetensors file ({size:,} bytes): download it again"
-                raise WeightsError(msg)
+            length = check_start(path, start, size)
             raw = start[8:] + file.read(length - 1) if length else b""
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
         raise WeightsError(msg) from error
     return _checked(path, raw, data_size=size - 8 - length)
+
+
+def check_start(path: Path, start: bytes, size: int) -> int:
+    """Check the first bytes of a file, which may still be on its way.
+
+    Args:
+        path: What the file is called; nothing is read.
+        start: Its first nine bytes.
+        size: Its size in bytes, once it is complete.
+
+    Returns:
+        The length of the header in bytes.
+
+    Raises:
+        WeightsError: It is pickled or of another format, or its header cannot fit into it.
+    """
+    _refuse_foreign(path, start)
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(MAX_HEADER, size - 8):
+        msg = f"{path} is truncated or no safetensors file ({size:,} bytes): download it again"
+        raise WeightsError(msg)
+    return length
 
 
 def identify(path: Path) -> WeightsIdentity:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diffagent_tools.backends.conditioning import Conditioning
 from diffagent_tools.backends.embeddings import taught_words
 from diffagent_tools.backends.loras import LoadedLoras
 from diffagent_tools.backends.networks import Network
@@ -38,8 +39,10 @@ class LoadedCheckpoint:
             BackendError: The configuration cannot be had.
         """
         self.spec = spec
-        self._kind = pipeline_kind(spec)
         self._pipeline = load_pipeline(spec, path, config=config, device=device, dtype=dtype)
+        self._conditioning = Conditioning(
+            self._pipeline, model=spec.model_name, first_clip_skip=pipeline_kind(spec).first_clip_skip
+        )
         self._noise_schedule: dict[str, object] = dict(self._pipeline.scheduler.config)
         self._loras = LoadedLoras(self._pipeline, spec)
         self._other_vae = OtherVae(self._pipeline, spec)
@@ -91,7 +94,7 @@ class LoadedCheckpoint:
         ):
             self._loras.act(loras)
             self._pipeline.scheduler = scheduler_of(call.sampler, self._noise_schedule)
-            pixels = denoise(self._pipeline, call, self._prompts(call), start, generator, after_step)
+            pixels = denoise(self._pipeline, call, self._conditioning.arguments(call), start, generator, after_step)
         if not np.isfinite(pixels).all():
             msg = (
                 f"{self.spec.model_name} drew values that are not numbers at {call.width}x{call.height}, "
@@ -99,36 +102,3 @@ class LoadedCheckpoint:
             )
             raise BackendError(msg)
         return Image.fromarray((pixels * 255).round().astype(np.uint8))
-
-    def _prompts(self, call: Call) -> dict[str, object]:
-        """The pipeline's arguments for both prompts."""
-        texts: dict[str, object] = {"prompt": call.prompt, "negative_prompt": call.negative_prompt or None}
-        if call.clip_skip <= self._kind.first_clip_skip:
-            return texts
-        if hasattr(self._pipeline, "text_encoder_2"):
-            return texts | {"clip_skip": call.clip_skip - self._kind.first_clip_skip}
-        return {
-            "prompt_embeds": self._text_states(call.prompt, call.clip_skip),
-            "negative_prompt_embeds": self._text_states(call.negative_prompt, call.clip_skip),
-        }
-
-    def _text_states(self, text: str, clip_skip: int) -> torch.Tensor:
-        """The normalised output of the `clip_skip`-th last layer of the text encoder, (1, tokens, width).
-
-        As A1111 does it, for both prompts. The `clip_skip` of diffusers leaves the negative prompt out, and fails with
-        transformers from 5.6 on (https://github.com/huggingface/diffusers/issues/14124).
-        """
-        import torch
-
-        tokenizer, encoder = self._pipeline.tokenizer, self._pipeline.text_encoder
-        tokens = tokenizer(
-            self._pipeline.maybe_convert_prompt(text, tokenizer),
-            padding="max_length",
-            truncation=True,
-            max_length=tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        with torch.no_grad():
-            layers = encoder(tokens.input_ids.to(encoder.device), output_hidden_states=True).hidden_states
-            states: torch.Tensor = getattr(encoder, "text_model", encoder).final_layer_norm(layers[-clip_skip])
-        return states

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": "Show everything known about one model.",
     "import": "Fill the catalog from dumps, side files and the weights on your disk.",
     "sync": "Bring the catalog in step with Civitai.",
+    "fetch": "Have the weights of models on this machine.",
     "serve": "Serve the web page, and answer OpenAI and MCP clients.",
     "mcp": "Offer the tools to MCP clients.",
 }
@@ -45,6 +46,7 @@ def diffagent() -> None:
       diffagent show civitai:9001@9101
       diffagent sync --base-model "SD 1.5" --min-downloads 1000
       diffagent import ~/ComfyUI/models
+      diffagent fetch civitai:4384@128713
 
     \b
     Exit codes:

@@ -36,7 +36,8 @@ _MAX_REDIRECTS: Final = 3
 _LONGEST_BACKOFF: Final = 30
 """The longest wait between two attempts as a multiple of the first."""
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,500}")
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This machine, to which nothing needs to be encrypted."""
 _logger = logging.getLogger(__name__)
 
 
@@ -57,8 +58,8 @@ class Connection:
         on_wait: OnWait | None,
     ) -> None:
         """See `CivitaiClient`."""
-        self._base = _checked_address(base_url, has_key=bool(api_key))
-        self._key = _checked_key(api_key)
+        self._base = checked_address(base_url, has_key=bool(api_key))
+        self._key = checked_key(api_key)
         self._interval = interval
         self._timeout = timeout
         self._max_bytes = max_bytes
@@ -204,7 +205,12 @@ class Connection:
             self._on_wait(reason, seconds)
 
 
-def _checked_address(base_url: str, *, has_key: bool) -> httpx.URL:
+def checked_address(base_url: str, *, has_key: bool) -> httpx.URL:
+    """The address of an API.
+
+    Raises:
+        ConfigError: It is none, or a key would travel there unencrypted.
+    """
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, TypeError):
@@ -212,13 +218,18 @@ def _checked_address(base_url: str, *, has_key: bool) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host or url.query or url.userinfo:
         msg = "the address of Civitai's API is none; write it as https://civitai.com/api/v1"
         raise ConfigError(msg)
-    if has_key and url.scheme == "http" and url.host not in _LOCAL:
+    if has_key and url.scheme == "http" and url.host not in LOCAL_HOSTS:
         msg = f"the API key would go to {url.host} unencrypted; use an https address, or unset {KEY_VARIABLE}"
         raise ConfigError(msg)
     return url
 
 
-def _checked_key(api_key: str | None) -> str:
+def checked_key(api_key: str | None) -> str:
+    """The key without the space around it; empty for none.
+
+    Raises:
+        ConfigError: It can be no key.
+    """
     key = (api_key or "").strip()
     if key and not _KEY.fullmatch(key):
         msg = f"the API key in {KEY_VARIABLE} holds characters that no key has; copy it again"

@@ -16,6 +16,7 @@ from tool_specs.exceptions import CallError
 from tool_specs.exports.ingredients import Ingredients, file_name, ingredients, refuse_hires
 from tool_specs.exports.pipelines import PIPELINES, Pipeline, hub_config, scheduler_for
 from tool_specs.pocket import pocket_config, pocket_file
+from tool_specs.prompt_weights import weighted_prompt
 from tool_specs.schedulers import Scheduler
 from tool_specs.spec import ToolSpec
 
@@ -89,6 +90,8 @@ def to_diffusers_script(
     pipeline = PIPELINES[call.family]
     if pipeline.transformer:
         refuse_hires(call, "diffusers")
+    else:
+        _refuse_weights(call)
     found = ingredients(call, catalog)
     scheduler = scheduler_for(found.checkpoint, call.sampler, from_picture=call.init_image is not None)
     if found.embeddings and not pipeline.encoders:
@@ -137,9 +140,9 @@ def _constants(call: Call, found: Ingredients, files: Callable[[ToolSpec], Path]
                 yield f"    {_origin(spec)}"
                 yield f"    ({_path(files(spec))}, {value!r}),"
             yield "]"
-    yield f"PROMPT = {call.prompt!r}"
+    yield f"PROMPT = {weighted_prompt(call.prompt).text!r}"
     if call.bounds.has_negative_prompt:
-        yield f"NEGATIVE_PROMPT = {call.negative_prompt!r}"
+        yield f"NEGATIVE_PROMPT = {weighted_prompt(call.negative_prompt).text!r}"
     if call.clip_skip > PIPELINES[call.family].first_clip_skip:
         yield f"CLIP_SKIP = {call.clip_skip}"
     yield f"SEED = {f'secrets.randbelow({MAX_SEED + 1})' if call.seed is None else call.seed}"
@@ -266,6 +269,21 @@ def _texts(call: Call, pipeline: Pipeline, *, own_states: bool, skips: bool) -> 
         yield "    negative_prompt=NEGATIVE_PROMPT or None,"
     if skips:
         yield f"    clip_skip=CLIP_SKIP - {pipeline.first_clip_skip},  # counted from the layer that SDXL reads"
+
+
+def _refuse_weights(call: Call) -> None:
+    """See that diffusers reads in both prompts what they say.
+
+    Raises:
+        CallError: One weighs its words or has a `BREAK`; where a text encoder knows none (T5), nothing is lost.
+    """
+    for text in (call.prompt, call.negative_prompt):
+        if not weighted_prompt(text).is_plain:
+            msg = (
+                f"diffusers knows no weights and no BREAK, which the prompt {text[:60]!r} has; leave them out, or "
+                "export it for comfyui or a1111"
+            )
+            raise CallError(msg)
 
 
 def _class(call: Call, pipeline: Pipeline) -> str:

@@ -150,4 +150,5 @@ def test_an_exported_script_draws_the_same(
     )
     backend = DiffusersBackend(shelf.catalog, device="cpu", files=shelf.file_of, configs=configs)
     source = to_diffusers_script(call, shelf.catalog, files=shelf.file_of, configs=configs)
-    assert difference(run_script(source, tmp_path), backend.draw(call).image) <= 1
+    # Between the passes the picture is rounded to 8 bits, and the second one enlarges what differs there.
+    assert difference(run_script(source, tmp_path), backend.draw(call).image) <= (8 if upscaler == "Lanczos" else 1)

@@ -14,6 +14,7 @@ from tool_specs.exceptions import CallError
 from tool_specs.exports import to_a1111, to_diffusers_script
 from tool_specs.exports.pipelines import PIPELINES
 from tool_specs.families import FAMILIES
+from tool_specs.prompt_weights import weighted_prompt
 
 
 class _Blank(ast.NodeTransformer):
@@ -49,6 +50,9 @@ def harmless(call: Call, catalog: Catalog) -> tuple[Call, Catalog]:
 
 def refused(call: Call, catalog: Catalog) -> bool:
     """Whether diffusers cannot draw a call."""
+    weighted = not all(weighted_prompt(text).is_plain for text in (call.prompt, call.negative_prompt))
+    if weighted and call.family not in ("flux1", "sd35"):
+        return True
     flows = call.family in ("flux1", "sd35") and call.sampler != "Euler"
     schnell = catalog.get(call.checkpoint).base_model == "Flux.1 S"
     return flows and (call.init_image is not None or (schnell and call.sampler == "DPM++ 2M"))
@@ -66,8 +70,8 @@ def test_no_text_of_a_stranger_changes_the_program(made: tuple[Call, Catalog]) -
 
     assert shape(source) == shape(to_diffusers_script(*harmless(call, catalog)))
     written = constants(source)
-    assert written["PROMPT"] == call.prompt
-    assert written.get("NEGATIVE_PROMPT", "") == call.negative_prompt
+    assert written["PROMPT"] == weighted_prompt(call.prompt).text
+    assert written.get("NEGATIVE_PROMPT", "") == weighted_prompt(call.negative_prompt).text
     assert written.get("SEED") == call.seed
     compile(source.encode(), "script.py", "exec")
 
@@ -121,6 +125,14 @@ def test_what_diffusers_cannot_draw_is_refused(world: Catalog, call_of: CallMake
     flux = Catalog([*world, make_spec(700, "TextualInversion", "Flux.1 D")])
     with pytest.raises(CallError, match="diffusers cannot load the embedding civitai:700@800 into flux1"):
         to_diffusers_script(call_of("Flux.1 D", loras=[{"id": "civitai:700@800"}]), flux)
+
+
+@pytest.mark.parametrize("prompt", ["a (fox:1.3)", "a [fox]", "a fox BREAK a lake"])
+def test_weights_are_refused_where_diffusers_would_drop_them(world: Catalog, call_of: CallMaker, prompt: str) -> None:
+    with pytest.raises(CallError, match="knows no weights"):
+        to_diffusers_script(call_of("SD 1.5").model_copy(update={"prompt": prompt}), world)
+    flow = to_diffusers_script(call_of("Flux.1 D").model_copy(update={"prompt": prompt}), world)
+    assert constants(flow)["PROMPT"] == weighted_prompt(prompt).text
 
 
 def test_the_infotext_names_loras_by_tag_and_embeddings_by_word(world: Catalog, call_of: CallMaker) -> None:
