@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from diffagent_tools.chat_models.writing import recommended_weight, with_triggers
 from graphs.state import JsonDict, Options
-from tool_specs.calls import Call, to_call, with_hires
+from tool_specs.calls import Call, to_call, with_unplanned
 from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError, RequestError
@@ -93,7 +93,7 @@ def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Option
 def call_of(
     spec: ToolSpec, arguments: Mapping[str, object], options: Options, networks: Sequence[ToolSpec] | None = None
 ) -> Call:
-    """The call that arguments stand for, with the second pass that the person fixed.
+    """The call that arguments stand for, with what the person fixed and no planner writes.
 
     Args:
         spec: The checkpoint.
@@ -104,14 +104,16 @@ def call_of(
     Raises:
         CallError: It is not valid.
     """
-    call = to_call(spec, arguments, shortlist=networks)
-    return with_hires(call, options["hires"]) if "hires" in options else call
+    return with_unplanned(to_call(spec, arguments, shortlist=networks), options)
 
 
 def at_final_size(call: Call) -> Call:
-    """A call that draws in one pass what this one draws in two: for going on from the large picture."""
+    """A call that draws in one pass what this one draws in two: for going on from the large picture.
+
+    Its noise is varied no more: the picture that it goes on from came from the variation.
+    """
     width, height = call.final_size
-    return call.model_copy(update={"width": width, "height": height, "hires": None})
+    return call.model_copy(update={"width": width, "height": height, "hires": None, "variation": None})
 
 
 def _check_rules(found: Shortlist, specs: list[ToolSpec]) -> None:

@@ -38,6 +38,14 @@ class HiresOption(TypedDict, total=False):
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
+class VariationOption(TypedDict):
+    """Noise of another seed; `tool_specs.calls.Variation` says what each field means."""
+
+    seed: int
+    strength: float
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
 class Options(TypedDict, total=False):
     """What a person may fix for one request. Everything is optional."""
 
@@ -50,6 +58,10 @@ class Options(TypedDict, total=False):
     height: int
     hires: HiresOption
     """Draw every picture in two passes; `width` and `height` are those of the first."""
+    variation: VariationOption
+    """Mix the noise of another seed into every picture's own."""
+    tiling: bool
+    """Draw pictures whose opposite edges meet."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the first attempt; attempt n draws with `seed + n - 1`."""
     approve: bool

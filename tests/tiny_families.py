@@ -80,11 +80,17 @@ def _write_config(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline,
 
 
 def drawn_by_hand(
-    pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, call: Call, **prompts: object
+    pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline,
+    call: Call,
+    *,
+    prediction: str = "epsilon",
+    **prompts: object,
 ) -> Image.Image:
     """What the pipeline draws for a call to DPM++ 2M Karras."""
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(SCHEDULE, steps_offset=0, use_karras_sigmas=True)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
+        {**SCHEDULE, "prediction_type": prediction}, steps_offset=0, use_karras_sigmas=True
+    )
     return pipeline(
         num_inference_steps=call.steps,
         guidance_scale=call.cfg_scale,
@@ -132,16 +138,17 @@ def build_sd15(folder: Path) -> tuple[StableDiffusionPipeline, Path]:
     return pipeline, folder
 
 
-def _open_clip_state(encoder: CLIPTextModelWithProjection) -> dict[str, Tensor]:
-    """The second text encoder of SDXL as OpenCLIP names it."""
+def _open_clip_state(encoder: CLIPTextModel | CLIPTextModelWithProjection) -> dict[str, Tensor]:
+    """The text encoder of SD 2.x, or the second one of SDXL, as OpenCLIP names it."""
     state = {name.removeprefix("text_model."): tensor for name, tensor in encoder.state_dict().items()}
     tensors = {
         "positional_embedding": state["embeddings.position_embedding.weight"],
         "token_embedding.weight": state["embeddings.token_embedding.weight"],
         "ln_final.weight": state["final_layer_norm.weight"],
         "ln_final.bias": state["final_layer_norm.bias"],
-        "text_projection": state["text_projection.weight"].T,
     }
+    if "text_projection.weight" in state:
+        tensors["text_projection"] = state["text_projection.weight"].T
     names = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
     for layer in range(encoder.config.num_hidden_layers):
         old, new = f"encoder.layers.{layer}", f"transformer.resblocks.{layer}"
@@ -152,6 +159,30 @@ def _open_clip_state(encoder: CLIPTextModelWithProjection) -> dict[str, Tensor]:
             for theirs, ours in names.items():
                 tensors[f"{new}.{ours}.{kind}"] = state[f"{old}.{theirs}.{kind}"]
     return tensors
+
+
+def build_sd2(folder: Path) -> tuple[StableDiffusionPipeline, Path]:
+    """`model.safetensors` and `config/` in a folder, and the same as a pipeline: SD 2.x, whose text encoder is
+    OpenCLIP's."""
+    tokenizer = build_tokenizer(folder / "tokenizer")
+    pipeline = StableDiffusionPipeline(
+        vae=tiny_vae(),
+        unet=_unet(1024, use_linear_projection=True),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, 1024)).eval(),
+        tokenizer=tokenizer,
+        scheduler=DDIMScheduler(**SCHEDULE),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    unet, vae = pipeline.unet.state_dict(), pipeline.vae.state_dict()
+    tensors = {UNET_PREFIX + key: unet[name] for name, key in unet_keys(pipeline.unet).items()}
+    tensors |= {VAE_PREFIX + key: vae[name] for name, key in vae_keys(pipeline.vae).items()}
+    text = _open_clip_state(pipeline.text_encoder)
+    tensors |= {f"cond_stage_model.model.{name}": tensor for name, tensor in text.items()}
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    _write_config(pipeline, folder / "config")
+    return pipeline, folder
 
 
 def build_sdxl(folder: Path) -> tuple[StableDiffusionXLPipeline, Path]:

@@ -24,7 +24,12 @@ Source: the compatibility rules of Civitai's own generator, less its rule that S
 text encoders, which the loaders of diffusers do not follow.
 """
 
-_LATENT_SPACES: Final = MappingProxyType({"sd2": "sd1", "sd35-large": "sd3", "sd35-medium": "sd3", "sd3-medium": "sd3"})
+_LATENT_SPACES: Final = MappingProxyType(
+    {
+        "sd2": "sd1", "sd35-large": "sd3", "sd35-medium": "sd3", "sd3-medium": "sd3",
+        "chroma": "flux1", "zimage": "flux1",
+    }
+)  # fmt: skip
 """Architecture to the one whose VAE it shares; every other has its own."""
 
 _REFUSED_TYPES: Final = MappingProxyType(

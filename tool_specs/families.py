@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, get_args
 
-from tool_specs.samplers import FlowSampler, PocketSampler, StableDiffusionSampler
+from tool_specs.samplers import FlowEulerSampler, FlowSampler, PocketSampler, StableDiffusionSampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,19 @@ SD15: Final = Family(
     height=512,
     max_size=1536,
 )
+SD2: Final = Family(
+    name="sd2",
+    architecture="sd2",
+    base_models=("SD 2.1 768", "SD 2.1", "SD 2.0 768", "SD 2.0"),
+    samplers=get_args(StableDiffusionSampler),
+    sampler="DPM++ 2M Karras",
+    steps=25,
+    cfg_scale=7.0,
+    width=768,
+    height=768,
+    max_size=1536,
+    max_clip_skip=1,
+)
 SDXL: Final = Family(
     name="sdxl",
     architecture="sdxl",
@@ -119,6 +132,54 @@ SD35: Final = Family(
     size_multiple=16,
     max_clip_skip=1,
 )
+CHROMA: Final = Family(
+    name="chroma",
+    architecture="chroma",
+    base_models=("Chroma",),
+    samplers=get_args(FlowEulerSampler),
+    sampler="Euler",
+    steps=30,
+    cfg_scale=4.0,
+    width=1024,
+    height=1024,
+    max_steps=100,
+    max_cfg_scale=20.0,
+    size_multiple=16,
+    max_clip_skip=1,
+)
+QWEN: Final = Family(
+    name="qwen",
+    architecture="qwen",
+    base_models=("Qwen",),
+    samplers=get_args(FlowEulerSampler),
+    sampler="Euler",
+    steps=30,
+    cfg_scale=4.0,
+    width=1328,
+    height=1328,
+    max_steps=100,
+    max_cfg_scale=20.0,
+    min_size=512,
+    size_multiple=16,
+    max_clip_skip=1,
+)
+ZIMAGE: Final = Family(
+    name="zimage",
+    architecture="zimage",
+    base_models=("ZImageTurbo", "ZImageBase"),
+    samplers=get_args(FlowEulerSampler),
+    sampler="Euler",
+    steps=30,
+    cfg_scale=4.0,
+    width=1024,
+    height=1024,
+    max_steps=100,
+    min_cfg_scale=0.0,
+    max_cfg_scale=20.0,
+    min_size=512,
+    size_multiple=16,
+    max_clip_skip=1,
+)
 POCKET: Final = Family(
     name="pocket",
     architecture="pocket",
@@ -151,7 +212,9 @@ OTHER: Final = Family(
 )
 """Everything that no pipeline here draws: other base models, video, labels nobody has seen yet."""
 
-FAMILIES: Final = MappingProxyType({family.name: family for family in (SD15, SDXL, FLUX1, SD35, POCKET, OTHER)})
+FAMILIES: Final = MappingProxyType(
+    {family.name: family for family in (SD15, SD2, SDXL, FLUX1, SD35, CHROMA, QWEN, ZIMAGE, POCKET, OTHER)}
+)
 """Family by name."""
 
 
@@ -174,6 +237,7 @@ DISTILLED: Final = MappingProxyType(
         "SDXL Turbo": Distilled(sampler="Euler a", steps=4, cfg_scale=1.0),
         "Flux.1 S": Distilled(sampler="Euler", steps=4, cfg_scale=0.0),
         "SD 3.5 Large Turbo": Distilled(sampler="Euler", steps=4, cfg_scale=1.0),
+        "ZImageTurbo": Distilled(sampler="Euler", steps=9, cfg_scale=0.0),
     }
 )
 """Few-step base models by label, as their authors recommend."""

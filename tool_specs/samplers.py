@@ -7,8 +7,16 @@ the names that ComfyUI, k-diffusion and diffusers use, and common misspellings.
 
 from __future__ import annotations
 
+import difflib
+import logging
 import re
+from functools import lru_cache
 from typing import Literal, get_args
+
+log = logging.getLogger(__name__)
+
+_MOST_TEXT = 100
+"""Characters of an unknown name that are looked at."""
 
 StableDiffusionSampler = Literal[
     "DPM++ 2M Karras",
@@ -33,11 +41,34 @@ StableDiffusionSampler = Literal[
     "UniPC",
     "DEIS",
     "LCM",
+    "DPM++ 2M Exponential",
+    "DPM++ 2M SGM Uniform",
+    "DPM++ 2M Beta",
+    "DPM++ 2M SDE Exponential",
+    "DPM++ 2M SDE SGM Uniform",
+    "DPM++ 2M SDE Heun Karras",
+    "DPM++ 2M SDE Heun Exponential",
+    "DPM++ 2M SDE Heun",
+    "DPM++ 3M SDE Karras",
+    "DPM++ 3M SDE Exponential",
+    "DPM++ 3M SDE",
+    "Euler Karras",
+    "Euler SGM Uniform",
+    "Euler Beta",
+    "Euler a SGM Uniform",
+    "Heun Karras",
+    "UniPC Karras",
+    "DDPM",
+    "TCD",
 ]
-"""Samplers of the models that predict noise: Stable Diffusion 1.x and SDXL."""
+"""Samplers of the models that predict noise or its velocity: Stable Diffusion 1.x, 2.x and SDXL."""
 
-FlowSampler = Literal["Euler", "DPM++ 2M", "UniPC"]
-"""Samplers of the flow-matching models: Flux and Stable Diffusion 3.x."""
+FlowSampler = Literal["Euler", "DPM++ 2M", "UniPC", "Euler Beta"]
+"""Samplers of the flow-matching models that diffusers draws with several: Flux and Stable Diffusion 3.x."""
+
+FlowEulerSampler = Literal["Euler", "Euler Beta"]
+"""Samplers of the flow-matching models whose diffusers pipelines set the noise of each step: Chroma, Qwen-Image,
+Z-Image."""
 
 PocketSampler = Literal[
     "DPM++ 2M Karras",
@@ -59,16 +90,20 @@ AUTOMATIC_SCHEDULES: dict[str, str] = {
     "DPM2": "Karras",
     "DPM2 a": "Karras",
     "DPM++ 2M SDE": "Exponential",
+    "DPM++ 2M SDE Heun": "Exponential",
     "DPM++ 3M SDE": "Exponential",
 }
 """What "Schedule type: Automatic" means in A1111 1.9 and later; every other sampler uses the uniform schedule."""
 
-_KNOWN_BEYOND_CALLS = (
-    "DPM++ 2M SDE Exponential", "DPM++ 3M SDE", "DPM++ 3M SDE Karras", "DPM++ 3M SDE Exponential", "DPM++ 2M SDE Heun",
-    "DPM adaptive", "DPM fast", "Restart", "DDPM",
-)  # fmt: skip
+_KIN: dict[str, str] = {
+    "DPM adaptive": "DPM++ 2M Karras",
+    "DPM fast": "DPM++ 2M",
+    "Restart": "Heun Karras",
+}
+"""Samplers that no scheduler of diffusers computes, each with the one that comes nearest: of the same order and solver,
+without their choice of steps."""
 
-SAMPLERS: tuple[str, ...] = (*get_args(StableDiffusionSampler), *_KNOWN_BEYOND_CALLS)
+SAMPLERS: tuple[str, ...] = (*get_args(StableDiffusionSampler), *_KIN)
 """Every canonical sampler name; a family's `samplers` says which of them can be drawn with."""
 
 _SCHEDULES = (
@@ -76,6 +111,10 @@ _SCHEDULES = (
     "Align Your Steps", "KL Optimal", "DDIM Uniform", "Turbo",
 )  # fmt: skip
 _SCHEDULE_KEYS = {re.sub(r"[^a-z]", "", name.casefold()): name for name in _SCHEDULES}
+_JOINT_SCHEDULES = ("Karras", "Exponential", "SGM Uniform", "Beta")
+"""Schedules that a canonical name may carry."""
+_ALIKE = {"Simple": "SGM Uniform", "Polyexponential": "Exponential"}
+"""Schedules that take the same steps, or nearly: "Simple" and "SGM Uniform" both end before the last training step."""
 
 _ALIASES: dict[str, str] = {
     "eulera": "Euler a", "eulara": "Euler a", "eular": "Euler", "eulerancestral": "Euler a",
@@ -88,6 +127,7 @@ _ALIASES: dict[str, str] = {
     "dpm++sde": "DPM++ SDE", "dpm++sdegpu": "DPM++ SDE", "dpmsolversde": "DPM++ SDE",
     "dpmsolversinglestep": "DPM++ 2S a", "dpm++2sa": "DPM++ 2S a", "dpm++2sancestral": "DPM++ 2S a",
     "unipcmultistep": "UniPC", "unipcbh2": "UniPC", "deismultistep": "DEIS", "dpmadaptive": "DPM adaptive",
+    "tcd": "TCD", "ddpm": "DDPM",
 }  # fmt: skip
 """Squeezed spelling (lower case, no blanks, `pp` as `++`) to the sampler without its schedule."""
 
@@ -110,10 +150,38 @@ def canonical_sampler(name: str, schedule: str = "") -> str | None:
     if sampler is None:
         return None
     wanted = joint_schedule or _SCHEDULE_KEYS.get(_squeezed(schedule), "")
+    wanted = _ALIKE.get(wanted, wanted)
     if wanted == "Automatic":
         wanted = AUTOMATIC_SCHEDULES.get(sampler, "")
     joint = f"{sampler} {wanted}"
     return joint if joint in SAMPLERS else sampler
+
+
+@lru_cache(maxsize=4096)
+def nearest_sampler(name: str, offered: tuple[str, ...]) -> str:
+    """The sampler of a family that comes nearest to what a picture or a page names.
+
+    A schedule that the family does not have is left out, and its own is used where it has no sampler without one. Any
+    other change is a warning, once for each name.
+
+    Args:
+        name: Any spelling, known or not.
+        offered: The family's samplers, best first.
+
+    Returns:
+        One of `offered`.
+    """
+    canonical = canonical_sampler(name)
+    solver = _without_schedule(canonical) if canonical else ""
+    same_solver = [sampler for sampler in offered if _without_schedule(sampler) == solver]
+    for sampler in (canonical, solver, *same_solver):
+        if sampler in offered:
+            return sampler
+    kin = _KIN.get(solver, "")
+    close = difflib.get_close_matches((canonical or name)[:_MOST_TEXT], offered, n=1)
+    chosen = next(each for each in (kin, _without_schedule(kin), *close, offered[0]) if each in offered)
+    log.warning("the sampler %.60r is not one that is drawn here: the nearest, %s, takes its place", name, chosen)
+    return chosen
 
 
 def split_schedule(name: str) -> tuple[str, str]:
@@ -122,10 +190,16 @@ def split_schedule(name: str) -> tuple[str, str]:
     A sampler whose automatic schedule is not the uniform one gets "Uniform" spelled out, since leaving the schedule
     away would change the picture.
     """
-    for schedule in ("Karras", "Exponential"):
-        if name.endswith(f" {schedule}"):
-            return name.removesuffix(f" {schedule}"), schedule
+    solver = _without_schedule(name)
+    if solver != name:
+        return solver, name.removeprefix(f"{solver} ")
     return name, "Uniform" if name in AUTOMATIC_SCHEDULES else "Automatic"
+
+
+def _without_schedule(name: str) -> str:
+    for schedule in _JOINT_SCHEDULES:
+        name = name.removesuffix(f" {schedule}")
+    return name
 
 
 def _split_any_schedule(name: str) -> tuple[str, str]:

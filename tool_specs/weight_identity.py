@@ -32,7 +32,8 @@ class WeightsIdentity:
 
 _FAMILY_OF_ARCHITECTURE: Final = MappingProxyType(
     {
-        "sd1": "sd15", "sdxl": "sdxl", "flux1": "flux1", "pocket": "pocket",
+        "sd1": "sd15", "sd2": "sd2", "sdxl": "sdxl", "flux1": "flux1", "pocket": "pocket",
+        "chroma": "chroma", "qwen": "qwen", "zimage": "zimage",
         "sd35-large": "sd35", "sd35-medium": "sd35", "sd3-medium": "sd35",
     }
 )  # fmt: skip
@@ -41,7 +42,10 @@ _ARCHITECTURE_OF_WIDTH: Final = MappingProxyType({96: "pocket", 768: "sd1", 1024
 """Width of the text features that cross-attention reads to the architecture."""
 
 _ARCHITECTURE_OF_LABEL: Final = (
+    (re.compile(r"chroma", re.IGNORECASE), "chroma"),
     (re.compile(r"flux", re.IGNORECASE), "flux1"),
+    (re.compile(r"qwen[-_ ]?image", re.IGNORECASE), "qwen"),
+    (re.compile(r"z[-_]?image", re.IGNORECASE), "zimage"),
     (re.compile(r"sd_?xl|stable-diffusion-xl|sdxl", re.IGNORECASE), "sdxl"),
     (re.compile(r"^sd_?v?1|stable-diffusion-v1", re.IGNORECASE), "sd1"),
     (re.compile(r"^sd_?v?2|stable-diffusion-v2", re.IGNORECASE), "sd2"),
@@ -61,6 +65,27 @@ _VARIANTS: Final[tuple[tuple[LoraVariant, re.Pattern[str]], ...]] = (
 )
 """What only one variant's names hold, first match wins."""
 
+_BACKBONE_PREFIX = (
+    "model.diffusion_model.", "double_blocks.", "joint_blocks.", "unet.", "transformer.", "transformer_blocks.",
+    "single_transformer_blocks.", "distilled_guidance_layer.", "noise_refiner.",
+)  # fmt: skip
+_ARCHITECTURE_OF_BLOCK: Final = (
+    (re.compile(r"(?:^|\.)distilled_guidance_layer\."), "chroma"),
+    (re.compile(r"(?:^|\.)(?:double_blocks|single_transformer_blocks)\.0\."), "flux1"),
+    (re.compile(r"(?:^|\.)transformer_blocks\.0\.img_mod\."), "qwen"),
+    (re.compile(r"(?:^|\.)cap_pad_token$"), "zimage"),
+)
+"""Tensors that only the transformers of one architecture have, first match wins: Chroma also has Flux.1's blocks."""
+
+_ARCHITECTURE_OF_LORA_BLOCK: Final = (
+    (re.compile(r"distilled_guidance_layer"), "chroma"),
+    (re.compile(r"double_blocks|single_blocks|single_transformer_blocks"), "flux1"),
+    (re.compile(r"transformer_blocks[._]\d+[._](?:img|txt)_(?:mod|mlp)"), "qwen"),
+    (re.compile(r"(?:^|[._])layers[._]\d+[._](?:attention|feed_forward|adaLN_modulation)[._]"), "zimage"),
+    (re.compile(r"^lora_te2_"), "sdxl"),
+)
+"""Likewise for what networks are named after; only metadata or the label tell Chroma's networks from Flux.1's."""
+
 _CONTROL_PREFIX = ("control_model.", "controlnet_", "control_net.")
 _LORA_PREFIX = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
 _CROSS_KEY = re.compile(r"attn2[._]to_[kv]\b|attn2_to_[kv]\.")
@@ -78,7 +103,10 @@ def identify_tensors(shapes: Shapes, metadata: Mapping[str, str]) -> WeightsIden
     """
     kind = _kind(shapes)
     reader = _ARCHITECTURE_READERS.get(kind)
-    architecture = (reader(shapes) if reader else "") or (_from_metadata(metadata) if kind != "unknown" else "")
+    said = _from_metadata(metadata) if kind != "unknown" else ""
+    architecture = (reader(shapes) if reader else "") or said
+    if kind == "lora" and (said, architecture) == ("chroma", "flux1"):
+        architecture = said
     return WeightsIdentity(kind, _FAMILY_OF_ARCHITECTURE.get(architecture, "other"), architecture)
 
 
@@ -105,10 +133,7 @@ def _kind(shapes: Shapes) -> Kind:
 
 def _is_backbone(name: str) -> bool:
     """Whether a tensor belongs to what denoises: a UNet or a diffusion transformer."""
-    return (
-        name.startswith(("model.diffusion_model.", "double_blocks.", "joint_blocks.", "unet.", "transformer."))
-        or _CROSS_KEY.search(name) is not None
-    )
+    return name.startswith(_BACKBONE_PREFIX) or _CROSS_KEY.search(name) is not None
 
 
 def _is_embedding(shapes: Shapes) -> bool:
@@ -119,11 +144,14 @@ def _is_embedding(shapes: Shapes) -> bool:
 
 
 def _checkpoint_architecture(shapes: Shapes) -> str:
-    if any("double_blocks.0." in name for name in shapes):
-        return "flux1"
     if any("joint_blocks.0." in name for name in shapes):
         return _sd3_size(shapes)
-    return _of_cross_attention(shapes)
+    return _of_block(shapes, _ARCHITECTURE_OF_BLOCK) or _of_cross_attention(shapes)
+
+
+def _of_block(names: Iterable[str], blocks: Iterable[tuple[re.Pattern[str], str]]) -> str:
+    listed = list(names)
+    return next((architecture for block, architecture in blocks if any(map(block.search, listed))), "")
 
 
 def _sd3_size(shapes: Shapes) -> str:
@@ -134,12 +162,7 @@ def _sd3_size(shapes: Shapes) -> str:
 
 
 def _lora_architecture(shapes: Shapes) -> str:
-    names = " ".join(shapes)
-    if re.search(r"double_blocks|single_blocks|single_transformer_blocks", names):
-        return "flux1"
-    if "lora_te2_" in names:
-        return "sdxl"
-    return _of_cross_attention(shapes) or _of_text_encoder(shapes)
+    return _of_block(shapes, _ARCHITECTURE_OF_LORA_BLOCK) or _of_cross_attention(shapes) or _of_text_encoder(shapes)
 
 
 def _of_cross_attention(shapes: Shapes) -> str:

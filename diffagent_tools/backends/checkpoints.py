@@ -15,10 +15,12 @@ from diffagent_tools.backends.networks import Network
 from diffagent_tools.backends.passes import denoise
 from diffagent_tools.backends.pipelines import load_pipeline, pipeline_kind
 from diffagent_tools.backends.samplers import scheduler_of
+from diffagent_tools.backends.tiling import seamless
 from diffagent_tools.backends.vaes import OtherVae
 from diffagent_tools.devices import quiet_libraries
 from tool_specs.calls import Call
 from tool_specs.exceptions import BackendError
+from tool_specs.pipelines import text_tokens
 from tool_specs.spec import ToolSpec
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ class LoadedCheckpoint:
         self.spec = spec
         self._pipeline = load_pipeline(spec, path, config=config, device=device, dtype=dtype)
         self._conditioning = Conditioning(
-            self._pipeline, model=spec.model_name, first_clip_skip=pipeline_kind(spec).first_clip_skip
+            self._pipeline,
+            model=spec.model_name,
+            first_clip_skip=pipeline_kind(spec).first_clip_skip,
+            text_tokens=text_tokens(spec),
         )
         self._noise_schedule: dict[str, object] = dict(self._pipeline.scheduler.config)
         self._loras = LoadedLoras(self._pipeline, spec)
@@ -91,6 +96,7 @@ class LoadedCheckpoint:
             quiet_libraries(),
             taught_words(self._pipeline, self.spec, embeddings, call),
             self._other_vae.in_place(vae),
+            seamless(self._pipeline, wanted=call.tiling),
         ):
             self._loras.act(loras)
             self._pipeline.scheduler = scheduler_of(call.sampler, self._noise_schedule)

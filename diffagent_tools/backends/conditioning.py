@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tool_specs.calls import Call
+from tool_specs.pipelines import PIPELINES
 from tool_specs.prompt_weights import WeightedPrompt, weighted_prompt
 
 if TYPE_CHECKING:
@@ -36,17 +37,22 @@ class Conditioning:
     no weights: they are given the words without the syntax, and one warning says so.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, *, model: str, first_clip_skip: int) -> None:
+    def __init__(
+        self, pipeline: StableDiffusionPipeline, *, model: str, first_clip_skip: int, text_tokens: int | None = None
+    ) -> None:
         """Look at the pipeline's text encoders.
 
         Args:
             pipeline: The pipeline.
             model: Its name in warnings.
             first_clip_skip: The clip skip, counted as A1111 does, that drawing without one amounts to.
+            text_tokens: How many tokens a text encoder without weights is told to read; None leaves it to its
+                tokenizer.
         """
         self._pipeline = pipeline
         self._model = model
         self._first_clip_skip = first_clip_skip
+        self._text_tokens = text_tokens
         encoders = {name: part for name, part in pipeline.components.items() if name.startswith("text_encoder")}
         self._weighs = all(
             encoder is not None and encoder.config.model_type == "clip_text_model" for encoder in encoders.values()
@@ -68,10 +74,13 @@ class Conditioning:
         """
         prompts = [weighted_prompt(call.prompt), weighted_prompt(call.negative_prompt)]
         self._tell(call, prompts)
-        texts: dict[str, object] = {"prompt": prompts[0].text, "negative_prompt": prompts[1].text or None}
+        texts: dict[str, object] = {
+            "prompt": prompts[0].text,
+            "negative_prompt": prompts[1].text or PIPELINES[call.family].no_negative,
+        }
         skipped = call.clip_skip - self._first_clip_skip
         if not self._weighs:
-            return texts
+            return texts | ({"max_sequence_length": self._text_tokens} if self._text_tokens else {})
         if (skipped <= 0 or self._is_xl) and all(map(self._fits, prompts)):
             return texts | ({"clip_skip": skipped} if skipped > 0 else {})
         return self._states(call, prompts)

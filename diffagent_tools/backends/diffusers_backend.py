@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from diffagent_tools.backends.checkpoints import LoadedCheckpoint
 from diffagent_tools.backends.networks import FileStamp, Network, check_networks
-from diffagent_tools.backends.pipelines import first_line, out_of_memory, pipeline_kind
+from diffagent_tools.backends.pipelines import check_call, first_line, out_of_memory, pipeline_kind
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.devices import fitting_threads, require, torch_device
 from tool_specs.calls import MAX_SEED, Call
 from tool_specs.compatibility import compatible
+from tool_specs.configs import config_of
 from tool_specs.exceptions import (
     BackendError,
     CallError,
@@ -74,7 +75,8 @@ class DiffusersBackend:
 
         Args:
             catalog: Where the ids of a call are looked up.
-            device: "auto" is CUDA where there is any, else the CPU. Precision is float16 on CUDA, float32 elsewhere.
+            device: "auto" is CUDA where there is any, else the CPU. Precision is the family's on CUDA, float32
+                elsewhere.
             files: Gives the weights file of a spec.
             configs: Family name to its diffusers configuration folder, for families whose folder would otherwise come
                 from the model hub.
@@ -181,6 +183,7 @@ class DiffusersBackend:
                 f"the call is for {call.family!r}, but {checkpoint.id} is {checkpoint.family!r}; use that family's call"
             )
             raise CallError(msg)
+        check_call(call, checkpoint)
         networks = []
         for use in call.loras:
             network = self._spec(use.id)
@@ -208,7 +211,7 @@ class DiffusersBackend:
         """The loaded checkpoint; the least recently used ones make room for it."""
         loaded = self._checkpoints.pop(stamp, None)
         if loaded is None:
-            config = self._configs.get(checkpoint.family) or pipeline_kind(checkpoint).config()
+            config = self._configs.get(checkpoint.family) or config_of(checkpoint)
             loaded = self._read(checkpoint, stamp.path, config, device)
         self._checkpoints[stamp] = loaded
         while len(self._checkpoints) > 1 and sum(each.size for each in self._checkpoints.values()) > KEPT_BYTES:
@@ -218,7 +221,7 @@ class DiffusersBackend:
     def _read(self, checkpoint: ToolSpec, path: Path, config: Path | str, device: torch.device) -> LoadedCheckpoint:
         import torch
 
-        dtype = torch.float16 if device.type == "cuda" else torch.float32
+        dtype = getattr(torch, pipeline_kind(checkpoint).dtype) if device.type == "cuda" else torch.float32
         loaded = LoadedCheckpoint(checkpoint, path, config=config, device=device, dtype=dtype)
         self._checkpoint_loads += 1
         return loaded

@@ -10,8 +10,10 @@ from typing import Final
 
 from tool_specs.compatibility import architecture_of, architectures_fit, refused_variant
 from tool_specs.exceptions import CallError, WeightsError
+from tool_specs.pipelines import PIPELINES
 from tool_specs.spec import ToolSpec
-from tool_specs.weight_files import identify
+from tool_specs.weight_files import identify, read_header
+from tool_specs.weight_identity import lora_variant
 
 _KIND_OF_TYPE: Final = MappingProxyType({"TextualInversion": "embedding", "VAE": "vae"})
 """Model type to the kind of weights that its file holds; every other network is a "lora"."""
@@ -71,11 +73,17 @@ def check_networks(networks: Sequence[Network], checkpoint: ToolSpec) -> None:
 
 def _check(network: Network, checkpoint: ToolSpec) -> None:
     kind = _KIND_OF_TYPE.get(network.spec.type, "lora")
+    pipeline = PIPELINES[checkpoint.family]
+    if kind == "embedding" and not pipeline.encoders:
+        msg = f"diffusers cannot load the embedding {network.spec.id} into {checkpoint.family}; leave it out"
+        raise CallError(msg)
     identity = identify(network.path)
     if identity.kind != kind:
         msg = f"{network.path} holds {identity.kind} weights, but {network.spec.id} is a {network.spec.type}"
         raise WeightsError(msg)
     refusal = refused_variant(network.path) if kind == "lora" else ""
+    if kind == "lora" and pipeline.is_flow and lora_variant(read_header(network.path).tensors) == "lycoris":
+        refusal = f"it is a LyCORIS network, which is not computed for {checkpoint.family}"
     if refusal:
         msg = f"{network.path} cannot be used: {refusal}; choose another one for {checkpoint.base_model}"
         raise WeightsError(msg)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from diffagent_tools.backends.pipelines import pipeline_for, redrawing
+from diffagent_tools.backends.variation import varied_noise
+from tool_specs.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import torch
@@ -50,13 +52,13 @@ def denoise(
             after_step(done, before + one.num_timesteps + later)
             return tensors
 
-        arguments = {"output_type": "np", **texts, **task}
+        guidance = {PIPELINES[call.family].guidance: call.cfg_scale}
+        arguments = {"output_type": "np", **guidance, **texts, **task}
         return cast(
             "NDArray[np.float32]",
             one(
                 **arguments,
                 num_inference_steps=steps,
-                guidance_scale=call.cfg_scale,
                 generator=generator,
                 callback_on_step_end=on_step_end,
                 callback_on_step_end_tensor_inputs=[],
@@ -64,6 +66,7 @@ def denoise(
         )
 
     first, task = pipeline_for(pipeline, call, start)
+    task |= varied_noise(pipeline, call, generator)
     hires = call.hires
     if hires is None:
         return run(first, call.steps, 0, **task)[0]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from diffagent_tools.devices import one_load_at_a_time, quiet_libraries
-from tool_specs.exceptions import BackendError, WeightsError
-from tool_specs.families import FAMILIES
-from tool_specs.pocket import pocket_config
+from tool_specs.compatibility import architecture_of
+from tool_specs.exceptions import BackendError, CallError, WeightsError
+from tool_specs.pipelines import PIPELINES, Pipeline, noise_settings, scheduler_for
 from tool_specs.spec import ToolSpec
-from tool_specs.weight_files import identify
+from tool_specs.weight_files import identify, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -25,37 +24,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MARKS: Final[Mapping[str, tuple[str, object]]] = MappingProxyType(
+    {"v_pred": ("prediction_type", "v_prediction"), "ztsnr": ("rescale_betas_zero_snr", True)}
+)
+"""Empty tensors by which a checkpoint tells its noise schedule, as ComfyUI reads them, to the scheduler's setting."""
 
-@dataclass(frozen=True, slots=True)
-class PipelineKind:
-    """How a family is loaded.
+_REDRAWN_BY: Final = MappingProxyType(
+    {kind.text_to_image: kind.image_to_image for kind in PIPELINES.values() if kind.is_flow}
+)
+"""Text-to-image pipeline to the one of the same components; diffusers' own search does not find Chroma's."""
 
-    Attributes:
-        pipeline: diffusers pipeline class.
-        config: Gives the folder, or the name on the model hub, of the family's diffusers configuration.
-        first_clip_skip: The clip skip, counted as A1111 does, that drawing without one amounts to: SDXL reads the last
-            layer but one.
-    """
-
-    pipeline: str
-    config: Callable[[], Path | str]
-    first_clip_skip: int = 1
-
-
-PIPELINES: Final[Mapping[str, PipelineKind]] = MappingProxyType(
+_NOT_OF_FLOWS: Final = MappingProxyType(
     {
-        "pocket": PipelineKind("StableDiffusionPipeline", pocket_config),
-        "sd15": PipelineKind("StableDiffusionPipeline", lambda: "stable-diffusion-v1-5/stable-diffusion-v1-5"),
-        "sdxl": PipelineKind(
-            "StableDiffusionXLPipeline", lambda: "stabilityai/stable-diffusion-xl-base-1.0", first_clip_skip=2
-        ),
+        "hires": ("hires fix", " and draw larger"),
+        "variation": ("variation", " and give another seed"),
+        "tiling": ("tiling", ""),
     }
 )
-"""Families that this backend draws."""
+"""Fields of a call that no flow is drawn with here: their name, and what to do beside leaving them out."""
 
 
-def pipeline_kind(spec: ToolSpec) -> PipelineKind:
-    """How the spec's family is loaded.
+def pipeline_kind(spec: ToolSpec) -> Pipeline:
+    """How the spec's family is drawn.
 
     Raises:
         BackendError: This backend does not draw the family.
@@ -66,6 +56,20 @@ def pipeline_kind(spec: ToolSpec) -> PipelineKind:
         msg = f"{spec.id} is {spec.base_model!r}; the diffusers backend draws {known}: choose another model"
         raise BackendError(msg)
     return kind
+
+
+def check_call(call: Call, checkpoint: ToolSpec) -> None:
+    """See that the pipeline of a checkpoint can do what a call of its family asks for, before anything is loaded.
+
+    Raises:
+        CallError: It cannot.
+    """
+    kind = pipeline_kind(checkpoint)
+    scheduler_for(checkpoint, call.sampler, from_picture=call.init_image is not None)
+    for field, said in _NOT_OF_FLOWS.items() if kind.is_flow else ():
+        if getattr(call, field):
+            msg = f"the diffusers backend draws no {said[0]} with {checkpoint.family}: leave {field} out{said[1]}"
+            raise CallError(msg)
 
 
 def load_pipeline(
@@ -90,14 +94,11 @@ def load_pipeline(
             f"the {spec.family} configuration {config} has no model_index.json; give a diffusers folder for this family"
         )
         raise BackendError(msg)
+    kind = pipeline_kind(spec)
+    log.info("loading %s from %s: a %s pipeline takes up to %g GB", spec.id, path, spec.family, kind.weights_gb)
     with quiet_libraries(), one_load_at_a_time():
-        import diffusers
-
-        kind = pipeline_kind(spec)
         try:
-            pipeline: StableDiffusionPipeline = getattr(diffusers, kind.pipeline).from_single_file(
-                str(path), config=str(config), local_files_only=isinstance(config, Path), torch_dtype=dtype
-            )
+            pipeline = _read(kind, path, config, dtype)
             pipeline.to(device)
         except Exception as error:
             if out_of_memory(error):
@@ -112,9 +113,29 @@ def load_pipeline(
             reason = "tensors are missing from it" if "meta tensor" in str(error) else first_line(error)
             msg = f"{path} could not be loaded as a {spec.family} checkpoint: {reason}; download it again"
             raise WeightsError(msg) from error
+    pipeline.scheduler.register_to_config(**{**noise_settings(spec), **_said_by_tensors(path)})
     pipeline.set_progress_bar_config(disable=True)
     log.info("loaded %s from %s on %s", spec.id, path, device)
     return pipeline
+
+
+def _read(kind: Pipeline, path: Path, config: Path | str, dtype: torch.dtype) -> StableDiffusionPipeline:
+    """The pipeline of a file: all of it, or with the file's transformer among the configuration's other parts."""
+    import diffusers
+
+    where: dict[str, object] = {"local_files_only": isinstance(config, Path), "torch_dtype": dtype}
+    whole = getattr(diffusers, kind.text_to_image)
+    if not kind.is_flow:
+        return whole.from_single_file(str(path), config=str(config), **where)
+    transformer = getattr(diffusers, kind.transformer).from_single_file(
+        str(path), config=str(config), subfolder="transformer", **where
+    )
+    return whole.from_pretrained(str(config), transformer=transformer, **where)
+
+
+def _said_by_tensors(path: Path) -> dict[str, object]:
+    """What a file says about its noise schedule."""
+    return dict(setting for mark, setting in _MARKS.items() if mark in read_header(path).tensors)
 
 
 def pipeline_for(
@@ -136,14 +157,20 @@ def pipeline_for(
     from PIL import Image
 
     picture = start.convert("RGB").resize((call.width, call.height), Image.Resampling.LANCZOS)
-    return redrawing(pipeline), {"image": picture, "strength": call.denoising_strength}
+    size = {"width": call.width, "height": call.height} if PIPELINES[call.family].is_flow else {}
+    return redrawing(pipeline), {"image": picture, "strength": call.denoising_strength, **size}
 
 
 def redrawing(pipeline: StableDiffusionPipeline) -> StableDiffusionImg2ImgPipeline:
     """An image-to-image pipeline of the same components, as they are now."""
-    from diffusers import AutoPipelineForImage2Image
+    import diffusers
 
-    redrawn: StableDiffusionImg2ImgPipeline = AutoPipelineForImage2Image.from_pipe(pipeline)
+    flow = _REDRAWN_BY.get(type(pipeline).__name__)
+    redrawn: StableDiffusionImg2ImgPipeline = (
+        getattr(diffusers, flow)(**pipeline.components)
+        if flow
+        else diffusers.AutoPipelineForImage2Image.from_pipe(pipeline)
+    )
     redrawn.set_progress_bar_config(disable=True)
     return redrawn
 
@@ -166,7 +193,7 @@ def _check_identity(spec: ToolSpec, path: Path) -> None:
     if identity.kind != "checkpoint":
         msg = f"{path} holds {identity.kind} weights, not a checkpoint; {spec.id} needs a single-file checkpoint"
         raise WeightsError(msg)
-    architecture = FAMILIES[spec.family].architecture
+    architecture = architecture_of(spec)
     if identity.architecture and identity.architecture != architecture:
         msg = f"{path} holds a {identity.architecture} checkpoint, but {spec.id} is {spec.base_model} ({architecture})"
         raise WeightsError(msg)

@@ -44,6 +44,22 @@ class HiresType(click.ParamType):
             self.fail(f"{value!r} is not a factor with a denoising strength: write for example 1.5:0.6", param, ctx)
 
 
+class VariationType(click.ParamType):
+    """A variation: the other seed and how far to go towards it."""
+
+    name = "SEED:STRENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        """Read a variation."""
+        if isinstance(value, dict):
+            return value
+        seed, _, strength = str(value).partition(":")
+        try:
+            return {"seed": int(seed), "strength": float(strength)}
+        except ValueError:
+            self.fail(f"{value!r} is not a seed with a strength: write for example 42:0.2", param, ctx)
+
+
 class LoraType(click.ParamType):
     """A network with or without a weight: ID or ID:WEIGHT. Ids hold colons themselves (civitai:9011@9111)."""
 
@@ -71,6 +87,9 @@ _FIXED = (
     click.option("--size", type=SizeType(), metavar="WxH", help="Width and height in pixels, e.g. 64x64."),
     click.option("--hires", type=HiresType(), metavar="FACTOR[:STRENGTH]", help="Hires fix: enlarge the picture by "
                  "1 to 4 and draw over it, e.g. 1.5:0.6. Without a strength: 0.7."),
+    click.option("--variation", type=VariationType(), metavar="SEED:STRENGTH", help="Mix the noise of another seed in, "
+                 "by a strength up to 1, e.g. 42:0.2."),
+    click.option("--tiling", is_flag=True, default=None, help="Opposite edges meet: a picture to lay side by side."),
     click.option("--seed", type=int, help="Seed of the first attempt; each further one adds 1. The same seed draws the "
                  "same picture.", metavar="N"),
     click.option("--force", is_flag=True, help="Go on with the nearest models although nothing fits."),

@@ -9,36 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import (
-    AutoencoderKL,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    SD3Transformer2DModel,
-    StableDiffusion3Pipeline,
-)
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    T5Config,
-    T5EncoderModel,
-)
 
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends import DiffusersBackend
-from diffagent_tools.backends.pipelines import PIPELINES as DRAWN_HERE
-from finetune.pocket.tokenizer import build_tokenizer
 from tests.diffagent_tools.conftest import Studio
 from tests.exported_script import difference, run_script
+from tests.tiny_flows import TINY_FLOWS
 from tests.tiny_world import Shelf
 from tool_specs.calls import PocketCall, parse_call
 from tool_specs.catalog import Catalog
 from tool_specs.exports import to_diffusers_script
-from tool_specs.exports.pipelines import PIPELINES
 from tool_specs.families import FAMILIES
 
 ROOT = Path(__file__).parents[2]
@@ -128,79 +110,13 @@ def test_what_is_missing_is_named(studio: Studio, tmp_path: Path) -> None:
         run_script(source, tmp_path)
 
 
-def test_the_backend_and_the_scripts_draw_a_family_with_the_same_pipeline() -> None:
-    for family, kind in DRAWN_HERE.items():
-        assert (kind.pipeline, kind.first_clip_skip) == (
-            PIPELINES[family].text_to_image,
-            PIPELINES[family].first_clip_skip,
-        )
-
-
-def _clip(tokenizer: CLIPTokenizer) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=32, projection_dim=16, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-
-
-def _t5(tokenizer: CLIPTokenizer, width: int) -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(vocab_size=len(tokenizer), d_model=width, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    )
-
-
-def _vae() -> AutoencoderKL:
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(4, 4, 4, 4), layers_per_block=1, norm_num_groups=2, latent_channels=16,
-        use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1, scaling_factor=0.4,
-    )  # fmt: skip
-
-
-def _flux(folder: Path) -> FluxPipeline:
-    tokenizer = build_tokenizer(folder / "tokenizer")
-    torch.manual_seed(3)
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=_vae(),
-        text_encoder=CLIPTextModel(_clip(tokenizer)),
-        tokenizer=tokenizer,
-        text_encoder_2=_t5(tokenizer, 16),
-        tokenizer_2=tokenizer,
-        transformer=FluxTransformer2DModel(
-            in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=1,
-            joint_attention_dim=16, pooled_projection_dim=16, guidance_embeds=True, axes_dims_rope=(4, 4, 8),
-        ),
-    )  # fmt: skip
-
-
-def _sd35(folder: Path) -> StableDiffusion3Pipeline:
-    tokenizer = build_tokenizer(folder / "tokenizer")
-    torch.manual_seed(3)
-    return StableDiffusion3Pipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(),
-        text_encoder=CLIPTextModelWithProjection(_clip(tokenizer)),
-        tokenizer=tokenizer,
-        text_encoder_2=CLIPTextModelWithProjection(_clip(tokenizer)),
-        tokenizer_2=tokenizer,
-        text_encoder_3=_t5(tokenizer, 32),
-        tokenizer_3=tokenizer,
-        transformer=SD3Transformer2DModel(
-            sample_size=32, patch_size=2, in_channels=16, num_layers=1, attention_head_dim=8, num_attention_heads=2,
-            joint_attention_dim=32, caption_projection_dim=16, pooled_projection_dim=32, out_channels=16,
-        ),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(("family", "base_model"), [("flux1", "Flux.1 D"), ("sd35", "SD 3.5 Large")])
 @pytest.mark.parametrize("sampler", ["Euler", "DPM++ 2M", "UniPC", "from a picture"])
 def test_scripts_of_the_flow_matching_models_run(
     tmp_path_factory: pytest.TempPathFactory, family: str, base_model: str, sampler: str
 ) -> None:
     folder = tmp_path_factory.mktemp(family)
-    pipeline = {"flux1": _flux, "sd35": _sd35}[family](folder).to(torch.bfloat16)
+    pipeline = TINY_FLOWS[family](folder).to(torch.bfloat16)
     save_file(pipeline.transformer.state_dict(), folder / "model.safetensors")
     pipeline.save_pretrained(folder / "config")
     shelf = Shelf()

@@ -22,7 +22,7 @@ KOHYA = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 
 IDENTITIES: dict[str, tuple[Shapes, Kind, str, str]] = {
     "sd15 checkpoint": ({UNET: (320, 768)}, "checkpoint", "sd15", "sd1"),
-    "sd2 checkpoint": ({UNET: (320, 1024)}, "checkpoint", "other", "sd2"),
+    "sd2 checkpoint": ({UNET: (320, 1024)}, "checkpoint", "sd2", "sd2"),
     "pocket checkpoint": (
         {UNET: (80, 96), "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)},
         "checkpoint",
@@ -96,6 +96,38 @@ IDENTITIES: dict[str, tuple[Shapes, Kind, str, str]] = {
         "sdxl",
         "sdxl",
     ),
+    "chroma": (
+        {"double_blocks.0.img_attn.qkv.weight": (1, 1), "distilled_guidance_layer.in_proj.weight": (1, 1)},
+        "checkpoint",
+        "chroma",
+        "chroma",
+    ),
+    "flux diffusers": ({"single_transformer_blocks.0.attn.to_k.weight": (1, 1)}, "checkpoint", "flux1", "flux1"),
+    "qwen": (
+        {"model.diffusion_model.transformer_blocks.0.img_mod.1.weight": (1, 1)},
+        "checkpoint",
+        "qwen",
+        "qwen",
+    ),
+    "z-image": (
+        {"noise_refiner.0.attention.qkv.weight": (1, 1), "cap_pad_token": (1, 1)},
+        "checkpoint",
+        "zimage",
+        "zimage",
+    ),
+    "lumina": ({"noise_refiner.0.attention.qkv.weight": (1, 1)}, "checkpoint", "other", ""),
+    "qwen kohya": (
+        {"lora_unet_transformer_blocks_7_img_mlp_net_0_proj.lora_down.weight": (8, 3072)},
+        "lora",
+        "qwen",
+        "qwen",
+    ),
+    "z-image peft": (
+        {"diffusion_model.layers.3.attention.to_q.lora_A.weight": (8, 3840)},
+        "lora",
+        "zimage",
+        "zimage",
+    ),
     "flux kohya": ({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (16, 3072)}, "lora", "flux1", "flux1"),
     "flux peft": (
         {"transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight": (16, 3072)},
@@ -146,11 +178,25 @@ def test_loras_are_told_apart_by_how_they_change_weights(parts: tuple[str, ...],
 
 @pytest.mark.parametrize(
     ("label", "family"),
-    [("sd_v1", "sd15"), ("sdxl_base_v1-0", "sdxl"), ("flux1", "flux1"), ("sd_v2", "other"), ("anima", "other")],
+    [
+        ("sd_v1", "sd15"),
+        ("sdxl_base_v1-0", "sdxl"),
+        ("flux1", "flux1"),
+        ("sd_v2", "sd2"),
+        ("z-image", "zimage"),
+        ("Qwen-Image", "qwen"),
+        ("anima", "other"),
+    ],
 )
 def test_metadata_decides_where_tensors_do_not_say(label: str, family: str) -> None:
     identity = identify_tensors(IDENTITIES["conv only"][0], {"ss_base_model_version": label})
     assert (identity.kind, identity.family) == ("lora", family)
+
+
+def test_only_metadata_tells_a_network_for_chroma_from_one_for_flux() -> None:
+    shapes = IDENTITIES["flux kohya"][0]
+    assert identify_tensors(shapes, {"modelspec.architecture": "Chroma1-HD/lora"}).architecture == "chroma"
+    assert identify_tensors(shapes, {"ss_base_model_version": "sd_v1"}).architecture == "flux1"
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from tool_specs.calls.models import MAX_PROMPT, UNPLANNED_FIELDS, Call, Seed, call_model
+from tool_specs.calls.family_calls import call_model
+from tool_specs.calls.models import MAX_PROMPT, UNPLANNED_FIELDS, Call
+from tool_specs.calls.seeds import Seed
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES, Family

@@ -1,10 +1,11 @@
-"""What people and graphs put into a call and planners do not: the picture that it begins from, and a second pass."""
+"""What people and graphs put into a call and planners do not: a start, a second pass, a variation, tiling."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tool_specs.calls.models import START_FIELDS, Call, parse_call
+from tool_specs.calls.family_calls import parse_call
+from tool_specs.calls.models import START_FIELDS, UNPLANNED_FIELDS, Call
 
 
 def starting_from(call: Call, picture: str, strength: float) -> Call:
@@ -21,17 +22,18 @@ def starting_from(call: Call, picture: str, strength: float) -> Call:
     return parse_call({**call.model_dump(), "init_image": picture, "denoising_strength": strength})
 
 
-def with_hires(call: Call, hires: Mapping[str, object]) -> Call:
-    """The same call with a hires fix.
+def with_unplanned(call: Call, given: Mapping[str, object]) -> Call:
+    """The same call with what planners do not write.
 
     Args:
         call: What to draw.
-        hires: Fields of `HiresFix`.
+        given: Fields of a call in its JSON form; only `UNPLANNED_FIELDS` are taken from it.
 
     Raises:
-        CallError: One of them is out of range, or the picture would be too large.
+        CallError: One of them is out of range, or they do not go together.
     """
-    return parse_call({**call.model_dump(), "hires": dict(hires)})
+    unplanned = {name: given[name] for name in UNPLANNED_FIELDS if name in given}
+    return parse_call({**call.model_dump(), **unplanned}) if unplanned else call
 
 
 def start_of(call: Mapping[str, object]) -> tuple[str, float] | None:

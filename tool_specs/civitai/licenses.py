@@ -27,6 +27,7 @@ _SD: Final = ("CreativeML Open RAIL-M", False)
 _SDXL: Final = ("CreativeML Open RAIL++-M", False)
 _STABILITY: Final = ("Stability AI Community License Agreement", False)
 _FLUX_DEV: Final = ("FLUX.1 [dev] Non-Commercial License", True)
+_APACHE: Final = ("Apache 2.0", False)
 BASE_MODEL_LICENSES: Final = MappingProxyType(
     {
         "SD 1.4": _SD, "SD 1.5": _SD, "SD 1.5 LCM": _SD, "SD 1.5 Hyper": _SD,
@@ -35,7 +36,8 @@ BASE_MODEL_LICENSES: Final = MappingProxyType(
         "SDXL Lightning": _SDXL, "SDXL Hyper": _SDXL, "SDXL Distilled": _SDXL,
         "SDXL Turbo": ("Stability AI Non-Commercial Research Community License", True),
         "Pony": _SD, "Illustrious": ("Illustrious License", False), "NoobAI": ("NoobAI License", True),
-        "Flux.1 D": _FLUX_DEV, "Flux.1 Krea": _FLUX_DEV, "Flux.1 S": ("Apache 2.0", False),
+        "Flux.1 D": _FLUX_DEV, "Flux.1 Krea": _FLUX_DEV, "Flux.1 S": _APACHE,
+        "Chroma": _APACHE, "Qwen": _APACHE, "ZImageTurbo": _APACHE, "ZImageBase": _APACHE,
         "SD 3": _STABILITY, "SD 3.5": _STABILITY, "SD 3.5 Large": _STABILITY, "SD 3.5 Large Turbo": _STABILITY,
         "SD 3.5 Medium": _STABILITY,
     }

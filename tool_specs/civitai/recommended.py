@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 from tool_specs.families import DISTILLED, Distilled, Family, family_of
+from tool_specs.samplers import nearest_sampler
 from tool_specs.spec import Example, LoraUse, Recommended, Spread
 
 _Value = TypeVar("_Value")
@@ -24,8 +25,8 @@ def recommended_of(
 ) -> Recommended:
     """Learn parameters: the mode of sampler, size, clip skip and negative prompt, the quartiles of all numbers.
 
-    Values that the family cannot be drawn with are left out. What no example says is the family's default, or the base
-    model's own where it was distilled to few steps.
+    Values that the family cannot be drawn with are left out; samplers give way to the nearest. What no example says is
+    the family's default, or the base model's own where it was distilled to few steps.
 
     Args:
         base_model: The label of the base model.
@@ -35,11 +36,8 @@ def recommended_of(
     """
     family = family_of(base_model)
     default = DISTILLED.get(base_model) or Distilled(family.sampler, family.steps, family.cfg_scale)
-    samplers = [
-        example.sampler
-        for example in examples
-        if example.sampler and (example.sampler in family.samplers or not family.drawable)
-    ]
+    named = [example.sampler for example in examples if example.sampler]
+    samplers = [nearest_sampler(sampler, family.samplers) for sampler in named] if family.drawable else named
     steps = _within((example.steps for example in examples), family.min_steps, family.max_steps)
     scales = _within((example.cfg_scale for example in examples), family.min_cfg_scale, family.max_cfg_scale)
     clip_skips = _within((example.clip_skip for example in examples), 1, family.max_clip_skip)

@@ -12,15 +12,19 @@ from tool_specs.calls import Call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError, CatalogError
 from tool_specs.exports.ingredients import ingredients
-from tool_specs.families import FLUX1, SD15, SD35, SDXL
+from tool_specs.families import CHROMA, FLUX1, QWEN, SD2, SD15, SD35, SDXL
 from tool_specs.spec import ToolSpec
 from tool_specs.validation import shown
 
 _ECOSYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys(SD15.base_models, "sd1")
+    | dict.fromkeys(SD2.base_models, "sd2")
     | dict.fromkeys(SDXL.base_models, "sdxl")
     | dict.fromkeys(FLUX1.base_models, "flux1")
     | dict.fromkeys(SD35.base_models, "sd3")
+    | dict.fromkeys(CHROMA.base_models, "chroma")
+    | dict.fromkeys(QWEN.base_models, "qwen")
+    | {"ZImageTurbo": "zimageturbo", "ZImageBase": "zimagebase"}
     | {"Flux.1 Krea": "fluxkrea", "SD 3.5 Medium": "sd3_5m"}
 )
 """Base model label to the ecosystem that Civitai writes: the root one, so that Pony and Illustrious are "sdxl"."""

@@ -13,8 +13,8 @@ from tool_specs.calls import MAX_SEED, Call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.embedding_words import word_pattern
 from tool_specs.exceptions import CallError
-from tool_specs.exports.ingredients import Embedding, file_name, ingredients, refuse_hires
-from tool_specs.exports.pipelines import PIPELINES
+from tool_specs.exports.ingredients import Embedding, file_name, ingredients, refuse
+from tool_specs.pipelines import PIPELINES
 from tool_specs.spec import ToolSpec
 
 Link = list[str | int]
@@ -29,6 +29,14 @@ SAMPLERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "DPM++ 2M Karras": ("dpmpp_2m", "karras"),
         "DPM++ 2M SDE": ("dpmpp_2m_sde", "normal"),
         "DPM++ 2M SDE Karras": ("dpmpp_2m_sde", "karras"),
+        "DPM++ 2M Exponential": ("dpmpp_2m", "exponential"),
+        "DPM++ 2M SGM Uniform": ("dpmpp_2m", "sgm_uniform"),
+        "DPM++ 2M Beta": ("dpmpp_2m", "beta"),
+        "DPM++ 2M SDE Exponential": ("dpmpp_2m_sde", "exponential"),
+        "DPM++ 2M SDE SGM Uniform": ("dpmpp_2m_sde", "sgm_uniform"),
+        "DPM++ 3M SDE": ("dpmpp_3m_sde", "normal"),
+        "DPM++ 3M SDE Karras": ("dpmpp_3m_sde", "karras"),
+        "DPM++ 3M SDE Exponential": ("dpmpp_3m_sde", "exponential"),
         "DPM++ SDE": ("dpmpp_sde", "normal"),
         "DPM++ SDE Karras": ("dpmpp_sde", "karras"),
         "DPM++ 2S a": ("dpmpp_2s_ancestral", "normal"),
@@ -38,19 +46,28 @@ SAMPLERS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "DPM2 a": ("dpm_2_ancestral", "normal"),
         "DPM2 a Karras": ("dpm_2_ancestral", "karras"),
         "Euler": ("euler", "normal"),
+        "Euler Karras": ("euler", "karras"),
+        "Euler SGM Uniform": ("euler", "sgm_uniform"),
+        "Euler Beta": ("euler", "beta"),
         "Euler a": ("euler_ancestral", "normal"),
+        "Euler a SGM Uniform": ("euler_ancestral", "sgm_uniform"),
         "Heun": ("heun", "normal"),
+        "Heun Karras": ("heun", "karras"),
         "LMS": ("lms", "normal"),
         "LMS Karras": ("lms", "karras"),
         "DDIM": ("ddim", "ddim_uniform"),
         "UniPC": ("uni_pc", "normal"),
+        "UniPC Karras": ("uni_pc", "karras"),
         "DEIS": ("deis", "normal"),
+        "DDPM": ("ddpm", "normal"),
         "LCM": ("lcm", "sgm_uniform"),
     }
 )
-"""A1111 name to sampler and scheduler; PLMS is not among ComfyUI's."""
+"""A1111 name to sampler and scheduler; PLMS, TCD and DPM++ 2M SDE Heun are not among ComfyUI's."""
 
-FLOW_SCHEDULERS: Final[Mapping[str, str]] = MappingProxyType({"flux1": "simple", "sd35": "sgm_uniform"})
+FLOW_SCHEDULERS: Final[Mapping[str, str]] = MappingProxyType(
+    {"flux1": "simple", "sd35": "sgm_uniform", "chroma": "simple", "qwen": "simple", "zimage": "simple"}
+)
 """Families that match flows to the scheduler that replaces "normal" in them."""
 
 _DENOISERS: Final = frozenset({"Diffusion Model", "UNet"})
@@ -71,7 +88,7 @@ def to_comfyui_workflow(call: Call, catalog: AnyCatalog) -> Workflow:
     Raises:
         CallError: A model is unknown or does not fit, or ComfyUI cannot draw the call.
     """
-    refuse_hires(call, "comfyui")
+    refuse(call, "comfyui", "hires", "variation", "tiling")
     found = ingredients(call, catalog)
     if found.checkpoint.primary_file is not None and found.checkpoint.primary_file.type in _DENOISERS:
         msg = (
@@ -136,7 +153,7 @@ def _sampler(call: Call) -> tuple[str, str]:
         msg = f"ComfyUI has no sampler {call.sampler!r}; use one of {', '.join(SAMPLERS)}"
         raise CallError(msg)
     sampler, scheduler = SAMPLERS[call.sampler]
-    return sampler, FLOW_SCHEDULERS.get(call.family, scheduler)
+    return sampler, FLOW_SCHEDULERS.get(call.family, scheduler) if scheduler == "normal" else scheduler
 
 
 def _latent(nodes: _Nodes, call: Call, vae: Link) -> tuple[Link, int, float]:

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from tool_specs.calls import MAX_SEED, Call, HiresFix
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
-from tool_specs.exports.ingredients import Ingredients, file_name, ingredients, refuse_hires
-from tool_specs.exports.pipelines import PIPELINES, Pipeline, hub_config, scheduler_for
+from tool_specs.exports.ingredients import Ingredients, file_name, ingredients, refuse
+from tool_specs.pipelines import PIPELINES, Pipeline, hub_config, scheduler_for, text_tokens
 from tool_specs.pocket import pocket_config, pocket_file
 from tool_specs.prompt_weights import weighted_prompt
 from tool_specs.schedulers import Scheduler
@@ -88,8 +88,9 @@ def to_diffusers_script(
         CallError: A model is unknown or does not fit, or diffusers cannot draw the call.
     """
     pipeline = PIPELINES[call.family]
+    refuse(call, "diffusers", "variation", "tiling")
     if pipeline.transformer:
-        refuse_hires(call, "diffusers")
+        refuse(call, "diffusers", "hires")
     else:
         _refuse_weights(call)
     found = ingredients(call, catalog)
@@ -225,9 +226,10 @@ def _drawing(call: Call, found: Ingredients, pipeline: Pipeline) -> Iterator[str
         yield "    width=WIDTH,"
         yield "    height=HEIGHT,"
     yield f"    num_inference_steps={call.steps},"
-    yield f"    guidance_scale={call.cfg_scale!r},"
-    if found.checkpoint.base_model == "Flux.1 S":
-        yield "    max_sequence_length=256,"
+    yield f"    {pipeline.guidance}={call.cfg_scale!r},"
+    tokens = text_tokens(found.checkpoint)
+    if tokens is not None:
+        yield f"    max_sequence_length={tokens},"
     yield noise
     if latent:
         yield '    output_type="latent",'
@@ -266,7 +268,7 @@ def _texts(call: Call, pipeline: Pipeline, *, own_states: bool, skips: bool) -> 
         return
     yield "    prompt=PROMPT,"
     if call.bounds.has_negative_prompt:
-        yield "    negative_prompt=NEGATIVE_PROMPT or None,"
+        yield f"    negative_prompt=NEGATIVE_PROMPT or {pipeline.no_negative!r},"
     if skips:
         yield f"    clip_skip=CLIP_SKIP - {pipeline.first_clip_skip},  # counted from the layer that SDXL reads"
 

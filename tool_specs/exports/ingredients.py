@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final
 
 from tool_specs.calls import Call
 from tool_specs.catalog import AnyCatalog
@@ -11,6 +14,11 @@ from tool_specs.compatibility import compatible
 from tool_specs.embedding_words import embedding_word
 from tool_specs.exceptions import CallError, CatalogError
 from tool_specs.spec import ToolSpec
+
+_SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
+    {"hires": "hires fix", "variation": "variation seed", "tiling": "tiling"}
+)
+"""Fields of a call that not every export can write, in A1111's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +81,24 @@ def ingredients(call: Call, catalog: AnyCatalog) -> Ingredients:
     return Ingredients(checkpoint, tuple(loras), tuple(embeddings))
 
 
-def refuse_hires(call: Call, form: str) -> None:
-    """See that a call has no second pass, for an export that cannot write one.
+def refuse(call: Call, form: str, *fields: str) -> None:
+    """See that a call leaves fields out that an export cannot write.
+
+    Args:
+        call: What is exported.
+        form: Name of the export.
+        fields: Out of "hires", "variation" and "tiling".
 
     Raises:
-        CallError: It has one.
+        CallError: It has one of them.
     """
-    if call.hires is not None:
-        msg = f"the {form} export cannot write the hires fix of a {call.family} call; leave hires out, or use a1111"
-        raise CallError(msg)
+    for field in fields:
+        if getattr(call, field):
+            msg = (
+                f"the {form} export cannot write the {_SPOKEN[field]} of a {call.family} call; leave {field} out, "
+                "or use a1111"
+            )
+            raise CallError(msg)
 
 
 def file_name(spec: ToolSpec) -> str:

@@ -35,6 +35,7 @@ _TYPE_OF_KIND: Final = MappingProxyType(
 _BASE_MODEL_OF_ARCHITECTURE: Final = MappingProxyType(
     {
         "sd1": "SD 1.5", "sd2": "SD 2.1", "sdxl": "SDXL 1.0", "flux1": "Flux.1 D", "pocket": "Pocket",
+        "chroma": "Chroma", "qwen": "Qwen", "zimage": "ZImageTurbo",
         "sd35-large": "SD 3.5 Large", "sd35-medium": "SD 3.5 Medium", "sd3-medium": "SD 3",
     }
 )  # fmt: skip
@@ -44,6 +45,7 @@ _VARIANTS: Final = (
     ("sdxl", re.compile(r"pony", re.IGNORECASE), "Pony"),
     ("flux1", re.compile(r"schnell", re.IGNORECASE), "Flux.1 S"),
     ("flux1", re.compile(r"krea", re.IGNORECASE), "Flux.1 Krea"),
+    ("zimage", re.compile(r"base", re.IGNORECASE), "ZImageBase"),
 )
 """Base models that only the name of what a file was trained on tells apart; the first match wins."""
 

@@ -55,8 +55,10 @@ def to_infotext(
         "Size": f"{call.width}x{call.height}",
         "Model hash": hashes.get(call.checkpoint, "").lower()[:_CHECKPOINT_HASH_DIGITS],
         "Model": _stem(call.checkpoint, names),
+        **_variation(call),
         "Denoising strength": "" if redrawn is None else _number(redrawn),
         "Clip skip": str(call.clip_skip) if call.clip_skip > 1 else "",
+        "Tiling": "True" if call.tiling else "",
         **_hires(call),
         "Lora hashes": _network_hashes(networks, hashes, of_embeddings=False, embeddings=embeddings),
         "TI hashes": _network_hashes(networks, hashes, of_embeddings=True, embeddings=embeddings),
@@ -88,6 +90,16 @@ def _guidance(call: Call) -> dict[str, str]:
     if call.family == "flux1":
         return {"CFG scale": "1", "Distilled CFG Scale": _number(call.cfg_scale)}
     return {"CFG scale": _number(call.cfg_scale)}
+
+
+def _variation(call: Call) -> dict[str, str]:
+    """A1111's fields of a variation."""
+    if call.variation is None:
+        return {}
+    return {
+        "Variation seed": str(call.variation.seed),
+        "Variation seed strength": _number(call.variation.strength),
+    }
 
 
 def _hires(call: Call) -> dict[str, str]:

@@ -18,7 +18,7 @@ from diffagent_tools.rewards.protocol import Reward
 from diffagent_tools.rewards.unified import reward_and_parts
 from diffagent_tools.serving.page.entries import Attempt
 from diffagent_tools.tools.drawing import draw
-from tool_specs.calls import Call, parse_call, start_of, starting_from, to_call, with_hires
+from tool_specs.calls import Call, parse_call, to_call, with_unplanned
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
@@ -36,7 +36,7 @@ def edited_call(catalog: AnyCatalog, before: Mapping[str, Any], model: str, netw
 
     Args:
         catalog: Where models are looked up.
-        before: The call that was edited, in its JSON form; where it begins from (image-to-image) is kept.
+        before: The call that was edited, in its JSON form; what planners do not write is kept.
         model: The checkpoint: spec id, model id or tool name.
         networks: One per line, each with its weight; without one, the recommended weight.
         values: The other parameters.
@@ -50,10 +50,7 @@ def edited_call(catalog: AnyCatalog, before: Mapping[str, Any], model: str, netw
     loras = [{"id": network.id, "weight": weight} for network, weight in used]
     try:
         call = to_call(spec, {**values, "loras": loras}, shortlist=[network for network, _ in used])
-        start, hires = start_of(before), before.get("hires")
-        if isinstance(hires, Mapping):
-            call = with_hires(call, hires)
-        return starting_from(call, *start) if start else call
+        return with_unplanned(call, before)
     except CallError as error:
         msg = str(error).removeprefix(f"{spec.tool_name}: ")
         raise CallError(msg) from error

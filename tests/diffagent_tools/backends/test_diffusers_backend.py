@@ -350,15 +350,15 @@ def test_values_that_are_not_numbers_are_a_failure(studio: Studio, copied_weight
 
 
 def test_models_that_do_not_exist_or_cannot_draw_are_refused(studio: Studio) -> None:
-    flux = studio.shelf.put(6, "Checkpoint", studio.world.checkpoints[0], base_model="Flux.1 D")
+    foreign = studio.shelf.put(6, "Checkpoint", studio.world.checkpoints[0], base_model="PixArt a")
     other = studio.shelf.put(7, "Checkpoint", studio.world.checkpoints[0], base_model="SD 1.5")
     backend = studio.backend()
     with pytest.raises(CallError, match="civitai:99@199"):
         backend.draw(_call(checkpoint="civitai:99@199"))
     with pytest.raises(CallError, match="is a LORA; a call draws with a Checkpoint"):
         backend.draw(_call(checkpoint=LORA))
-    with pytest.raises(BackendError, match=r"is 'Flux\.1 D'; the diffusers backend draws pocket, sd15, sdxl"):
-        backend.draw(_call(checkpoint=flux))
+    with pytest.raises(BackendError, match=r"is 'PixArt a'; the diffusers backend draws pocket, sd15, sd2, sdxl"):
+        backend.draw(_call(checkpoint=foreign))
     with pytest.raises(CallError, match="the call is for 'pocket', but civitai:7@107 is 'sd15'"):
         backend.draw(_call(checkpoint=other))
 

@@ -7,15 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from diffagent_tools.backends import DiffusersBackend
 from tests.exported_script import difference, run_script
-from tests.tiny_families import assert_alike, build_sd15, build_sdxl, drawn_by_hand
+from tests.tiny_families import assert_alike, build_sd2, build_sd15, build_sdxl, drawn_by_hand
 from tests.tiny_world import Shelf
-from tool_specs.calls import HiresFix, LoraUse, StableDiffusion15Call, StableDiffusionXLCall, call_model
+from tool_specs.calls import (
+    HiresFix,
+    LoraUse,
+    StableDiffusion2Call,
+    StableDiffusion15Call,
+    StableDiffusionXLCall,
+    call_model,
+)
 from tool_specs.exports import to_diffusers_script
 from tool_specs.families import FAMILIES
+from tool_specs.schedulers import SCHEDULERS
 
 NETWORK_FILES = {
     "sd15": (("Checkpoint", "model.safetensors"), ("LORA", "style.safetensors")),
@@ -40,6 +49,67 @@ def _backend(folder: Path, base_model: str, family: str) -> tuple[DiffusersBacke
 @pytest.fixture(scope="module")
 def sd15(tmp_path_factory: pytest.TempPathFactory) -> tuple[StableDiffusionPipeline, Path]:
     return build_sd15(tmp_path_factory.mktemp("sd15"))
+
+
+@pytest.fixture(scope="module")
+def sd2(tmp_path_factory: pytest.TempPathFactory) -> tuple[StableDiffusionPipeline, Path]:
+    return build_sd2(tmp_path_factory.mktemp("sd2"))
+
+
+@pytest.mark.parametrize(("base_model", "prediction"), [("SD 2.1 768", "v_prediction"), ("SD 2.0", "epsilon")])
+def test_stable_diffusion_2_predicts_what_its_label_says(
+    sd2: tuple[StableDiffusionPipeline, Path], base_model: str, prediction: str
+) -> None:
+    pipeline, folder = sd2
+    shelf = Shelf()
+    checkpoint = shelf.put(1, "Checkpoint", folder / "model.safetensors", base_model=base_model)
+    configs = {"sd2": folder / "config"}
+    backend = DiffusersBackend(shelf.catalog, device="cpu", files=shelf.file_of, configs=configs)
+    call = StableDiffusion2Call(
+        checkpoint=checkpoint, prompt="a fox", negative_prompt="a cat", steps=3, width=256, height=264, seed=1
+    )
+    picture = backend.draw(call).image
+    expected = drawn_by_hand(
+        pipeline, call, prediction=prediction, prompt=call.prompt, negative_prompt=call.negative_prompt
+    )
+    assert_alike(picture, expected)
+    source = to_diffusers_script(call, shelf.catalog, files=shelf.file_of, configs=configs)
+    assert difference(run_script(source, folder), picture) <= 1
+
+
+def test_a_file_may_say_that_it_predicts_the_velocity(
+    sd15: tuple[StableDiffusionPipeline, Path], tmp_path: Path
+) -> None:
+    tensors = load_file(sd15[1] / "model.safetensors")
+    save_file({**tensors, "v_pred": torch.zeros(0)}, tmp_path / "v.safetensors")
+    shelf = Shelf()
+    ids = [
+        shelf.put(n, "Checkpoint", path, base_model="SD 1.5")
+        for n, path in enumerate((sd15[1] / "model.safetensors", tmp_path / "v.safetensors"), 1)
+    ]
+    configs = {"sd15": sd15[1] / "config"}
+    backend = DiffusersBackend(shelf.catalog, device="cpu", files=shelf.file_of, configs=configs)
+    call = StableDiffusion15Call(checkpoint=ids[1], prompt="a fox", steps=2, width=256, height=264, seed=1)
+    picture = backend.draw(call).image
+    assert_alike(picture, drawn_by_hand(sd15[0], call, prediction="v_prediction", prompt="a fox"))
+    assert picture.tobytes() != backend.draw(call.model_copy(update={"checkpoint": ids[0]})).image.tobytes()
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_every_sampler_draws(sd15_backend: tuple[DiffusersBackend, str], sampler: str) -> None:
+    backend, checkpoint = sd15_backend
+    call = StableDiffusion15Call(
+        checkpoint=checkpoint, prompt="a fox", sampler=sampler, steps=4, width=256, height=256, seed=1
+    )
+    picture = backend.draw(call).image
+    assert len(picture.convert("L").getcolors()) > 9
+    assert picture.tobytes() == backend.draw(call).image.tobytes()
+
+
+@pytest.fixture(scope="module")
+def sd15_backend(sd15: tuple[StableDiffusionPipeline, Path]) -> tuple[DiffusersBackend, str]:
+    backend, checkpoint, _ = _backend(sd15[1], "SD 1.5", "sd15")
+    return backend, checkpoint
 
 
 def _text_states(pipeline: StableDiffusionPipeline, text: str, clip_skip: int) -> Tensor:

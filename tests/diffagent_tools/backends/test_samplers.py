@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import diffusers
 import pytest
 import torch
 
-from diffagent_tools.backends.pipelines import PIPELINES
 from diffagent_tools.backends.samplers import scheduler_of
 from tests.tiny_world import SCHEDULE
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
+from tool_specs.pipelines import PIPELINES
 from tool_specs.schedulers import FLOW_SCHEDULERS, SCHEDULERS
 
 
@@ -47,9 +46,7 @@ def test_every_sampler_finds_the_picture_of_a_perfect_model(name: str, steps: in
 
 @pytest.mark.parametrize("name", FLOW_SCHEDULERS)
 def test_every_sampler_of_flows_finds_the_picture_of_a_perfect_model(name: str) -> None:
-    kind = FLOW_SCHEDULERS[name]
-    shift = {"flow_shift": 3.0} if kind.settings else {}
-    scheduler = getattr(diffusers, kind.name).from_config({"shift": 3.0}, **kind.settings, **shift)
+    scheduler = scheduler_of(name, {"shift": 3.0})
     scheduler.set_timesteps(12)
     target = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
     sample = torch.randn(target.shape, generator=torch.Generator().manual_seed(1))
@@ -60,8 +57,8 @@ def test_every_sampler_of_flows_finds_the_picture_of_a_perfect_model(name: str) 
 
 
 def test_every_sampler_of_a_family_that_is_drawn_is_known() -> None:
-    for family in PIPELINES:
-        assert set(FAMILIES[family].samplers) <= set(SCHEDULERS)
+    for family, pipeline in PIPELINES.items():
+        assert set(FAMILIES[family].samplers) <= set(pipeline.schedulers)
 
 
 def test_the_checkpoints_own_noise_schedule_is_kept() -> None:

@@ -49,7 +49,7 @@ SPECIAL = (
     dated(record(OTHER_CHECKPOINT, "Anime", file="animeMix.safetensors"), "2023-02-01"),
     dated(record(XL, "Grand", bases=["SDXL 1.0"]), "2023-08-01"),
     dated(record(FLUX, "Flow", bases=["Flux.1 D"]), "2024-08-01"),
-    record(NO_FAMILY, "Old Two", bases=["SD 2.1"]),
+    record(NO_FAMILY, "Old Two", bases=["PixArt a"]),
     record(UNSAFE, "Lewd", tags=["nsfw"]),
     record(GONE_ONE, "Lost", mode="Archived"),
     dated(record(LORA, "Knitted", model_type="LORA", words=["kn1tted wool"], file=KNITTED), "2023-03-01"),

@@ -106,7 +106,7 @@ def test_a_recommended_size_off_the_grid_is_on_offer(make_spec: SpecMaker) -> No
 
 
 @pytest.mark.parametrize(
-    ("model_type", "base_model"), [("LORA", "Pocket"), ("Checkpoint", "SD 2.1"), ("VAE", "SD 1.5")]
+    ("model_type", "base_model"), [("LORA", "Pocket"), ("Checkpoint", "PixArt a"), ("VAE", "SD 1.5")]
 )
 def test_only_drawable_checkpoints_have_arguments(make_spec: SpecMaker, model_type: str, base_model: str) -> None:
     spec = make_spec(1, model_type, base_model)

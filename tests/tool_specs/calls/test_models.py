@@ -97,7 +97,7 @@ def test_what_is_no_call_at_all(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["other", "sd99"])
 def test_families_without_calls(name: str) -> None:
-    with pytest.raises(CallError, match="use one of sd15, sdxl, flux1, sd35, pocket"):
+    with pytest.raises(CallError, match="use one of sd15, sd2, sdxl, flux1, sd35, chroma, qwen, zimage, pocket"):
         call_model(name)
 
 

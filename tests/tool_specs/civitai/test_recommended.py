@@ -73,3 +73,9 @@ def test_weights_of_networks() -> None:
     assert learned == Spread(median=0.8, low=0.75, high=0.85)
     assert recommended_of("Pocket", [], model_type="LORA").weight == DEFAULT_WEIGHT
     assert recommended_of("Pocket", [], model_type="TextualInversion").weight == FULL_WEIGHT
+
+
+def test_a_sampler_that_is_not_drawn_counts_for_the_nearest() -> None:
+    examples = [example(sampler=name) for name in ("Restart", "Heun Karras", "Euler a")]
+    assert recommended_of("SDXL 1.0", examples).sampler == "Heun Karras"
+    assert recommended_of("Wan Video", [example(sampler="Restart")]).sampler == "Restart"

@@ -84,5 +84,5 @@ def test_what_civitai_does_not_have_is_refused() -> None:
         air_of(make_spec(FIRST_LOCAL_ID + 5, "Checkpoint", "SD 1.5"))
     with pytest.raises(CallError, match=r"is a VAE for 'SD 1\.5', for which no AIR is known"):
         air_of(make_spec(5, "VAE", "SD 1.5"))
-    with pytest.raises(CallError, match="for 'Qwen', for which no AIR is known"):
-        air_of(make_spec(5, "LORA", "Qwen"))
+    with pytest.raises(CallError, match="for 'Kolors', for which no AIR is known"):
+        air_of(make_spec(5, "LORA", "Kolors"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.tool_specs.exports.conftest import PICTURE, WORD, CallMaker, calls, m
 from tool_specs.calls import Call
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CallError
-from tool_specs.exports import to_comfyui_workflow
+from tool_specs.exports import to_comfyui_workflow, to_diffusers_script
 from tool_specs.exports.comfyui import SAMPLERS, Workflow
 from tool_specs.families import FAMILIES
 
@@ -58,7 +59,7 @@ def inputs_of(workflow: Workflow, class_type: str) -> list[dict[str, object]]:
 @given(made=calls())
 def test_every_valid_call_is_a_valid_workflow_that_says_the_same(made: tuple[Call, Catalog]) -> None:
     call, catalog = made
-    assume(call.sampler != "PLMS")
+    assume(call.sampler in SAMPLERS)
 
     workflow = json.loads(json.dumps(to_comfyui_workflow(call, catalog)))
 
@@ -134,8 +135,10 @@ def test_an_embedding_is_called_as_comfyui_calls_it(world: Catalog, call_of: Cal
     assert to_comfyui_workflow(call, world)["2"]["inputs"] == {"clip": ["1", 1], "text": text}
 
 
-def test_every_sampler_but_one_is_known() -> None:
-    assert {name for family in FAMILIES.values() for name in family.samplers} - SAMPLERS.keys() == {"PLMS"}
+def test_every_sampler_that_comfyui_has_is_known() -> None:
+    assert {name for family in FAMILIES.values() for name in family.samplers} - SAMPLERS.keys() == {
+        "PLMS", "TCD", "DPM++ 2M SDE Heun", "DPM++ 2M SDE Heun Karras", "DPM++ 2M SDE Heun Exponential",
+    }  # fmt: skip
 
 
 def test_what_comfyui_cannot_draw_is_refused(world: Catalog, call_of: CallMaker) -> None:
@@ -170,3 +173,19 @@ def test_a_vae_is_refused(world: Catalog, call_of: CallMaker) -> None:
 def test_a_hires_fix_is_refused(world: Catalog, call_of: CallMaker) -> None:
     with pytest.raises(CallError, match="the comfyui export cannot write the hires fix of a sd15 call"):
         to_comfyui_workflow(call_of("SD 1.5", hires={}), world)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [({"variation": {"seed": 5, "strength": 0.2}}, "variation seed"), ({"tiling": True}, "tiling")]
+)
+@pytest.mark.parametrize(("form", "write"), [("comfyui", to_comfyui_workflow), ("diffusers", to_diffusers_script)])
+def test_a_variation_and_tiling_are_refused(
+    world: Catalog,
+    call_of: CallMaker,
+    form: str,
+    write: Callable[[Call, Catalog], object],
+    more: dict[str, object],
+    said: str,
+) -> None:
+    with pytest.raises(CallError, match=f"the {form} export cannot write the {said} of a sd15 call"):
+        write(call_of("SD 1.5", **more), world)

@@ -12,8 +12,8 @@ from tool_specs.calls import Call, parse_call
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CallError
 from tool_specs.exports import to_a1111, to_diffusers_script
-from tool_specs.exports.pipelines import PIPELINES
 from tool_specs.families import FAMILIES
+from tool_specs.pipelines import PIPELINES
 from tool_specs.prompt_weights import weighted_prompt
 
 
@@ -51,9 +51,9 @@ def harmless(call: Call, catalog: Catalog) -> tuple[Call, Catalog]:
 def refused(call: Call, catalog: Catalog) -> bool:
     """Whether diffusers cannot draw a call."""
     weighted = not all(weighted_prompt(text).is_plain for text in (call.prompt, call.negative_prompt))
-    if weighted and call.family not in ("flux1", "sd35"):
+    if weighted and not PIPELINES[call.family].is_flow:
         return True
-    flows = call.family in ("flux1", "sd35") and call.sampler != "Euler"
+    flows = PIPELINES[call.family].is_flow and call.sampler in ("DPM++ 2M", "UniPC")
     schnell = catalog.get(call.checkpoint).base_model == "Flux.1 S"
     return flows and (call.init_image is not None or (schnell and call.sampler == "DPM++ 2M"))
 

@@ -46,7 +46,7 @@ REAL: dict[str, dict[str, object]] = {
     "43": {"loras": (("bichu0612", 0.6), ("油画笔触Oil brushstrokes", 0.7))},
     "45": {"steps": 22, "model": "Deliberate", "model_hash": "9aba26abdf"},
     "56": {"sampler": "LCM", "schedule_type": "Automatic", "cfg_scale": 1.5},
-    "58": {"sampler": "Euler", "schedule_type": "Simple", "cfg_scale": 3.5, "negative_prompt": ""},
+    "58": {"sampler": "Euler SGM Uniform", "schedule_type": "Simple", "cfg_scale": 3.5, "negative_prompt": ""},
     "59": {"steps": 23, "negative_prompt": "", "seed": 1760020955, "width": 832},
     "61": {"steps": 32, "sampler": "DPM++ SDE Karras", "model": "ghostmix_v20Bakedvae", "width": 768},
     "62": {"sampler": "Euler a", "seed": None},
@@ -56,7 +56,7 @@ REAL: dict[str, dict[str, object]] = {
         "negative_prompt": "negative prompt text, low quality.",
         "loras": (("generic_lora_a", 1.0), ("generic_lora_b", 1.0)),
     },
-    "68": {"sampler": "Euler a", "steps": 10},
+    "68": {"sampler": "Euler a SGM Uniform", "steps": 10},
 }
 
 

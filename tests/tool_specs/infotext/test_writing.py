@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sd_parsers import ParserManager
 
 from tests.tool_specs.conftest import SpecMaker
-from tool_specs.calls import CALL_MODELS, Call, HiresFix, LoraUse, call_model, starting_from
+from tool_specs.calls import CALL_MODELS, Call, HiresFix, LoraUse, call_model, starting_from, with_unplanned
 from tool_specs.exceptions import CallError
 from tool_specs.families import FAMILIES
 from tool_specs.infotext import parse_infotext, spec_hashes, spec_names, to_infotext
@@ -179,3 +179,14 @@ def test_a_hires_fix_prints_the_fields_of_a1111(fox: Call) -> None:
     hires = {key: value for key, value in read.extra.items() if key.startswith("Hires")}
     assert hires == {"Hires upscale": "1.5", "Hires steps": "12", "Hires upscaler": "Lanczos"}
     assert "Hires steps" not in to_infotext(fox.model_copy(update={"hires": HiresFix()}), names=NAMES)
+
+
+def test_a_variation_and_tiling_print_the_fields_of_a1111(fox: Call) -> None:
+    changed = with_unplanned(fox, {"variation": {"seed": 5, "strength": 0.25}, "tiling": True})
+    text = to_infotext(changed, names=NAMES)
+    assert "Model: pocket_animals, Variation seed: 5, Variation seed strength: 0.25, Tiling: True, Version" in text
+    read = parse_infotext(text).extra
+    assert (read["Variation seed"], read["Variation seed strength"], read["Tiling"]) == ("5", "0.25", "True")
+    plain = to_infotext(fox, names=NAMES)
+    assert "Variation" not in plain
+    assert "Tiling" not in plain

@@ -9,7 +9,7 @@ import pytest
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.serving.page.edited_calls import CallDrawer, edited_call, networks_text
 from tests.graphs.paper_world import ANIMALS, CATALOG, OLD_STYLE, PIXEL, BrightnessReward, PaperBackend
-from tool_specs.calls import HiresFix, starting_from, with_hires
+from tool_specs.calls import HiresFix, Variation, starting_from, with_unplanned
 from tool_specs.exceptions import BackendError, CallError, CatalogError
 
 
@@ -78,8 +78,10 @@ def test_a_drawing_that_fails_is_an_attempt_that_says_why(tmp_path: Path) -> Non
     assert (attempt.verdict, attempt.picture, attempt.reason) == ("fault", None, "out of paint")
 
 
-def test_an_edit_keeps_the_hires_fix() -> None:
-    before = with_hires(call(steps=10), {"upscale": 1.5}).model_dump(mode="json")
+def test_an_edit_keeps_what_planners_do_not_write() -> None:
+    given = {"hires": {"upscale": 1.5}, "variation": {"seed": 4, "strength": 0.3}, "tiling": True}
+    before = with_unplanned(call(steps=10), given).model_dump(mode="json")
     edited = call(before=before, steps=20)
     assert edited.hires == HiresFix(upscale=1.5)
+    assert (edited.variation, edited.tiling) == (Variation(seed=4, strength=0.3), True)
     assert edited.steps == 20
