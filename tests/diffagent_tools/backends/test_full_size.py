@@ -35,8 +35,8 @@ def test_a_file_of_the_real_size_is_loaded_offline_and_draws(family: str, gigaby
     assert size / 1e9 == pytest.approx(gigabytes, rel=0.01)
     if shutil.disk_usage(tmp_path).free < 1.5 * size:
         pytest.skip(f"{tmp_path} has no room for {1.5 * size / 1e9:.1f} GB")
-    if _free_memory() < 2.5 * size:
-        pytest.skip(f"not {2.5 * size / 1e9:.1f} GB of memory are free: the CPU draws in float32")
+    if _free_memory() < 3 * size:
+        pytest.skip(f"not {3 * size / 1e9:.1f} GB of memory are free: the CPU draws in float32")
     path = tmp_path / "model.safetensors"
     try:
         write_random(path, tensors)
