@@ -9,10 +9,14 @@ from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 
 if TYPE_CHECKING:
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.backends.queued import QueuedBackend
 
-__all__ = ["Backend", "DiffusersBackend", "Drawing", "StepProgress"]
+__all__ = ["Backend", "DiffusersBackend", "Drawing", "QueuedBackend", "StepProgress"]
 
-_LAZY = {"DiffusersBackend": "diffagent_tools.backends.diffusers_backend"}
+_LAZY = {
+    "DiffusersBackend": "diffagent_tools.backends.diffusers_backend",
+    "QueuedBackend": "diffagent_tools.backends.queued",
+}
 
 
 def __getattr__(name: str) -> object:
