@@ -128,8 +128,9 @@ class Workshop:
     def backend(self) -> Backend:
         """What draws."""
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+        from diffagent_tools.backends.queued import QueuedBackend
 
-        return DiffusersBackend(self.catalog, pictures=self.store.load)
+        return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load))
 
     @cached_property
     def reward(self) -> Reward:
