@@ -65,6 +65,11 @@ class LoadedCheckpoint:
         """Spec ids of the LoRAs that are loaded, least recently used first."""
         return self._loras.ids
 
+    def save_memory(self) -> None:
+        """Let the VAE work in tiles from now on: slower, with a lower peak; large pictures may change a little."""
+        self._pipeline.vae.enable_slicing()
+        self._pipeline.vae.enable_tiling()
+
     def draw(
         self,
         call: Call,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from diffagent_tools.backends.checkpoints import LoadedCheckpoint
 from diffagent_tools.backends.networks import FileStamp, Network, check_networks
 from diffagent_tools.backends.pipelines import check_call, first_line, out_of_memory, pipeline_kind
 from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.backends.steps import Steps
 from diffagent_tools.devices import fitting_threads, require, torch_device
 from tool_specs.calls import MAX_SEED, Call
 from tool_specs.compatibility import compatible
@@ -24,7 +27,6 @@ from tool_specs.exceptions import (
     CatalogError,
     ConfigError,
     DiffAgentError,
-    DrawingCancelled,
     WeightsError,
 )
 from tool_specs.pocket import pocket_file
@@ -52,6 +54,17 @@ def shipped_file(spec: ToolSpec) -> Path:
         msg = f"the weights of {spec.id} ({spec.model_name}) are not on this machine; tell the backend where: files=..."
         raise WeightsError(msg)
     return pocket_file(spec.primary_file.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A checked call with everything that it names."""
+
+    call: Call
+    checkpoint: ToolSpec
+    networks: Sequence[Network]
+    start: Image | None
+    after_step: Steps
 
 
 class DiffusersBackend:
@@ -113,8 +126,8 @@ class DiffusersBackend:
 
         Args:
             call: What to draw; a seed of None means a random one.
-            on_step: Called after every denoising step, in the drawing thread; what it raises ends the drawing and
-                reaches the caller unchanged.
+            on_step: Called after every denoising step, in the drawing thread, from the first one again where memory ran
+                out; what it raises ends the drawing and reaches the caller unchanged.
             cancel: Set it from any thread to stop before the next step.
 
         Raises:
@@ -130,41 +143,49 @@ class DiffusersBackend:
             call = call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
         checkpoint = self._spec(call.checkpoint)
         networks = self._networks(call, checkpoint)
-        start = self._start(call)
-
-        listener_errors: list[Exception] = []
-
-        def after_step(step: int, total: int) -> None:
-            if on_step is not None:
-                try:
-                    on_step(StepProgress(step, total))
-                except Exception as error:
-                    listener_errors.append(error)
-                    raise
-            if step < total:
-                _stop_if_asked(cancel, step)
-
+        job = _Job(call, checkpoint, networks, self._start(call), Steps(on_step, cancel))
         with self._lock:
-            _stop_if_asked(cancel, 0)
+            job.after_step.stop_if_asked(0)
             require("torch", "diffusers", "transformers", "peft")
-            device = torch_device(self._device_name)
-            stamp = FileStamp.of(self._files(checkpoint))
-            try:
-                loaded = self._load(checkpoint, stamp, device)
-                _stop_if_asked(cancel, 0)
-                with fitting_threads(loaded.parameters):
-                    image = loaded.draw(call, networks, start, _noise_source(call), after_step)
-            except DiffAgentError:
+            image = self._attempt(job, frugal=False) or self._attempt(job, frugal=True)
+        return Drawing(image=cast("Image", image), call=call, seconds=time.perf_counter() - started)
+
+    def _attempt(self, job: _Job, *, frugal: bool) -> Image | None:
+        """The picture; None where memory ran out and less of it may do.
+
+        Args:
+            job: What to draw.
+            frugal: Whether to draw with no other checkpoint loaded and the VAE in tiles.
+        """
+        if frugal:
+            # Not earlier: only when the exception is gone do its frames let go of the memory.
+            self._unload()
+        device = torch_device(self._device_name)
+        stamp = FileStamp.of(self._files(job.checkpoint))
+        try:
+            loaded = self._load(job.checkpoint, stamp, device)
+            if frugal:
+                loaded.save_memory()
+            job.after_step.stop_if_asked(0)
+            with fitting_threads(loaded.parameters):
+                return loaded.draw(job.call, job.networks, job.start, _noise_source(job.call), job.after_step)
+        except DiffAgentError:
+            raise
+        except BaseException as error:
+            if error is job.after_step.error:
                 raise
-            except BaseException as error:
-                if listener_errors and error is listener_errors[0]:
-                    raise
-                # A pipeline that was interrupted or failed anywhere may be in any state.
-                self._checkpoints.pop(stamp, None)
-                if not isinstance(error, Exception):
-                    raise
-                raise self._explained(error, call) from error
-        return Drawing(image=image, call=call, seconds=time.perf_counter() - started)
+            # A pipeline that was interrupted or failed anywhere may be in any state.
+            self._checkpoints.pop(stamp, None)
+            if not isinstance(error, Exception):
+                raise
+            if frugal or not out_of_memory(error):
+                raise self._explained(error, job.call) from error
+            log.warning(
+                "out of memory while drawing %s at %dx%d (%s): drawn again with no other checkpoint loaded and the VAE "
+                "in tiles",
+                *(job.call.checkpoint, *job.call.final_size, first_line(error)),
+            )
+        return None
 
     def _spec(self, spec_id: str) -> ToolSpec:
         try:
@@ -226,10 +247,19 @@ class DiffusersBackend:
         self._checkpoint_loads += 1
         return loaded
 
+    def _unload(self) -> None:
+        """Give the memory of all checkpoints back."""
+        import torch
+
+        self._checkpoints.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def _explained(self, error: Exception, call: Call) -> BackendError:
         """The one line that a person can act on."""
         if out_of_memory(error):
-            self._checkpoints.clear()
+            self._unload()
             return BackendError(
                 f"out of memory while drawing {call.checkpoint} at {call.width}x{call.height} (device "
                 f"{self._device_name!r}); draw smaller, or close what else uses the memory"
@@ -246,9 +276,3 @@ def _noise_source(call: Call) -> torch.Generator:
     import torch
 
     return torch.Generator("cpu").manual_seed(call.seed or 0)
-
-
-def _stop_if_asked(cancel: threading.Event | None, step: int) -> None:
-    if cancel is not None and cancel.is_set():
-        msg = f"the drawing was cancelled after {step} steps"
-        raise DrawingCancelled(msg)

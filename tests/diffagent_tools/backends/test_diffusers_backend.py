@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL, EulerDiscreteScheduler
 from PIL.Image import Image
 from safetensors.torch import load_file, save_file
 
@@ -425,3 +427,63 @@ assert backend.draw(PocketCall(checkpoint="civitai:1@101", prompt="a fox", steps
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _short_of_memory(monkeypatch: pytest.MonkeyPatch, *, enough: Callable[[AutoencoderKL], bool]) -> None:
+    """The VAE finds no memory for a picture, unless there is enough for the way in which it works."""
+    decode = AutoencoderKL.decode
+
+    def failing(vae: AutoencoderKL, *args: object, **kwargs: object) -> object:
+        if not enough(vae):
+            msg = "CUDA out of memory. Tried to allocate 2.00 GiB"
+            raise torch.OutOfMemoryError(msg)
+        return decode(vae, *args, **kwargs)
+
+    monkeypatch.setattr(AutoencoderKL, "decode", failing)
+
+
+def test_out_of_memory_is_drawn_again_with_less(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = studio.backend()
+    backend.draw(_call(checkpoint=OTHER_CHECKPOINT))
+    expected = backend.draw(_call()).image.tobytes()
+    _short_of_memory(monkeypatch, enough=lambda vae: vae.use_tiling)
+    assert backend.draw(_call()).image.tobytes() == expected
+    assert list(backend.loaded) == [CHECKPOINT]
+    assert [record.levelname for record in caplog.records if "out of memory while drawing" in record.message] == [
+        "WARNING"
+    ]
+
+
+def test_where_even_that_is_too_much_only_the_call_fails(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = studio.backend()
+    expected = backend.draw(_call()).image.tobytes()
+    with monkeypatch.context() as short:
+        _short_of_memory(short, enough=lambda _: False)
+        with pytest.raises(BackendError, match=r"out of memory while drawing civitai:1@101 at 32x32 .*; draw smaller"):
+            backend.draw(_call())
+        assert not backend.loaded
+    assert backend.draw(_call()).image.tobytes() == expected
+
+
+def test_a_scheduler_that_raises_in_mid_run_fails_only_that_call(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = studio.backend()
+    expected = backend.draw(_call(sampler="Euler")).image.tobytes()
+    steps: list[StepProgress] = []
+    step = EulerDiscreteScheduler.step
+
+    def failing(scheduler: EulerDiscreteScheduler, *args: object, **kwargs: object) -> object:
+        if len(steps) == 2:
+            msg = "index 3 is out of bounds"
+            raise IndexError(msg)
+        return step(scheduler, *args, **kwargs)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EulerDiscreteScheduler, "step", failing)
+        with pytest.raises(BackendError, match="with Euler, 3 steps at 32x32 failed: IndexError: index 3 is out of"):
+            backend.draw(_call(sampler="Euler"), on_step=steps.append)
+    assert len(steps) == 2
+    assert backend.draw(_call(sampler="Euler")).image.tobytes() == expected
