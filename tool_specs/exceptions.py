@@ -39,30 +39,11 @@ class WeightsError(BackendError):
     """A weights file is missing, truncated, pickled, corrupt or of another architecture."""
 
 
-class DownloadError(BackendError):
-    """A file could not be fetched, or is not the one that was promised.
+class ServerError(DiffAgentError):
+    """A server could not be reached, refused, or gave something that is no answer.
 
     Attributes:
-        status: HTTP status of the answer; None where it is not the server's doing. 401 wants a valid key, 403 is early
-            access or a file that this key may not have.
-        transient: Whether the same download may well succeed later; it goes on where it stopped.
-        wait: Seconds that the server asked to wait; None where it did not say.
-    """
-
-    def __init__(
-        self, message: str, *, status: int | None = None, transient: bool = False, wait: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.transient = transient
-        self.wait = wait
-
-
-class CivitaiError(DiffAgentError):
-    """Civitai could not be reached, refused, or gave something that is no answer.
-
-    Attributes:
-        status: HTTP status of the answer; None where there was none.
+        status: HTTP status of the answer; None where there was none, or where it is not the server's doing.
         transient: Whether the same request may well succeed later.
         wait: Seconds that the server asked to wait; None where it did not say.
     """
@@ -74,6 +55,18 @@ class CivitaiError(DiffAgentError):
         self.status = status
         self.transient = transient
         self.wait = wait
+
+
+class DownloadError(ServerError, BackendError):
+    """A file could not be fetched, or is not the one that was promised.
+
+    A status of 401 wants a valid key, 403 is early access or a file that this key may not have. The next download goes
+    on where a transient one stopped.
+    """
+
+
+class CivitaiError(ServerError):
+    """Civitai's API could not be reached, refused, or gave something that is no answer."""
 
 
 class ArtifactError(DiffAgentError):

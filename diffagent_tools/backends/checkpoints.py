@@ -13,7 +13,7 @@ from diffagent_tools.backends.embeddings import taught_words
 from diffagent_tools.backends.loras import LoadedLoras
 from diffagent_tools.backends.networks import Network
 from diffagent_tools.backends.passes import denoise
-from diffagent_tools.backends.pipelines import load_pipeline, pipeline_kind
+from diffagent_tools.backends.pipelines import load_pipeline
 from diffagent_tools.backends.samplers import scheduler_of
 from diffagent_tools.backends.tiling import seamless
 from diffagent_tools.backends.vaes import OtherVae
@@ -42,12 +42,7 @@ class LoadedCheckpoint:
         """
         self.spec = spec
         self._pipeline = load_pipeline(spec, path, config=config, device=device, dtype=dtype)
-        self._conditioning = Conditioning(
-            self._pipeline,
-            model=spec.model_name,
-            first_clip_skip=pipeline_kind(spec).first_clip_skip,
-            text_tokens=text_tokens(spec),
-        )
+        self._conditioning = Conditioning(self._pipeline, model=spec.model_name, text_tokens=text_tokens(spec))
         self._noise_schedule: dict[str, object] = dict(self._pipeline.scheduler.config)
         self._loras = LoadedLoras(self._pipeline, spec)
         self._other_vae = OtherVae(self._pipeline, spec)

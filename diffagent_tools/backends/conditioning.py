@@ -37,21 +37,17 @@ class Conditioning:
     no weights: they are given the words without the syntax, and one warning says so.
     """
 
-    def __init__(
-        self, pipeline: StableDiffusionPipeline, *, model: str, first_clip_skip: int, text_tokens: int | None = None
-    ) -> None:
+    def __init__(self, pipeline: StableDiffusionPipeline, *, model: str, text_tokens: int | None = None) -> None:
         """Look at the pipeline's text encoders.
 
         Args:
             pipeline: The pipeline.
             model: Its name in warnings.
-            first_clip_skip: The clip skip, counted as A1111 does, that drawing without one amounts to.
             text_tokens: How many tokens a text encoder without weights is told to read; None leaves it to its
                 tokenizer.
         """
         self._pipeline = pipeline
         self._model = model
-        self._first_clip_skip = first_clip_skip
         self._text_tokens = text_tokens
         encoders = {name: part for name, part in pipeline.components.items() if name.startswith("text_encoder")}
         self._weighs = all(
@@ -74,11 +70,12 @@ class Conditioning:
         """
         prompts = [weighted_prompt(call.prompt), weighted_prompt(call.negative_prompt)]
         self._tell(call, prompts)
+        kind = PIPELINES[call.family]
         texts: dict[str, object] = {
             "prompt": prompts[0].text,
-            "negative_prompt": prompts[1].text or PIPELINES[call.family].no_negative,
+            "negative_prompt": prompts[1].text or kind.no_negative,
         }
-        skipped = call.clip_skip - self._first_clip_skip
+        skipped = call.clip_skip - kind.first_clip_skip
         if not self._weighs:
             return texts | ({"max_sequence_length": self._text_tokens} if self._text_tokens else {})
         if (skipped <= 0 or self._is_xl) and all(map(self._fits, prompts)):
@@ -125,9 +122,10 @@ class Conditioning:
     def _states(self, call: Call, prompts: Sequence[WeightedPrompt]) -> dict[str, object]:
         import torch
 
-        clip_skip = max(call.clip_skip, self._first_clip_skip)
+        first = PIPELINES[call.family].first_clip_skip
+        clip_skip = max(call.clip_skip, first)
         # diffusers counts SDXL's clip skip for the prompt alone, and one weight should not change that.
-        skips = (clip_skip, self._first_clip_skip if self._is_xl else clip_skip)
+        skips = (clip_skip, first if self._is_xl else clip_skip)
         readers = self._readers()
         chunks = [
             [_chunks(self._tokens(prompt, tokenizer), tokenizer) for prompt in prompts] for tokenizer, _ in readers

@@ -135,7 +135,8 @@ def _read(kind: Pipeline, path: Path, config: Path | str, dtype: torch.dtype) ->
 
 def _said_by_tensors(path: Path) -> dict[str, object]:
     """What a file says about its noise schedule."""
-    return dict(setting for mark, setting in _MARKS.items() if mark in read_header(path).tensors)
+    tensors = read_header(path).tensors
+    return dict(setting for mark, setting in _MARKS.items() if mark in tensors)
 
 
 def pipeline_for(

@@ -12,29 +12,25 @@ if TYPE_CHECKING:
     from tool_specs.calls import Call
 
 
-def varied_noise(
-    pipeline: StableDiffusionPipeline, call: Call, generator: torch.Generator | list[torch.Generator]
-) -> dict[str, Tensor]:
+def varied_noise(pipeline: StableDiffusionPipeline, call: Call, generator: torch.Generator) -> dict[str, Tensor]:
     """The pipeline's argument for the noise that text-to-image begins from; none without a variation.
 
     Args:
         pipeline: What draws.
         call: What it draws.
-        generator: Source of all noise, one for each picture; it moves on as if the pipeline had asked it.
+        generator: Source of all noise; it moves on as if the pipeline had asked it.
     """
     if call.variation is None:
         return {}
     import torch
     from diffusers.utils.torch_utils import randn_tensor
 
-    generators = generator if isinstance(generator, list) else [generator]
     scale = pipeline.vae_scale_factor
     shape = (1, pipeline.unet.config.in_channels, call.height // scale, call.width // scale)
     kind = {"device": pipeline.unet.device, "dtype": pipeline.unet.dtype}
     other = randn_tensor(shape, generator=torch.Generator("cpu").manual_seed(call.variation.seed), **kind)
-    strength = call.variation.strength
-    mixed = [between(randn_tensor(shape, generator=each, **kind), other, strength) for each in generators]
-    return {"latents": torch.cat(mixed)}
+    own = randn_tensor(shape, generator=generator, **kind)
+    return {"latents": between(own, other, call.variation.strength)}
 
 
 def between(first: Tensor, second: Tensor, strength: float) -> Tensor:

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tool_specs.calls.models import Call
 from tool_specs.exceptions import CallError
-from tool_specs.families import CHROMA, FAMILIES, FLUX1, POCKET, QWEN, SD2, SD15, SD35, SDXL, ZIMAGE
+from tool_specs.families import CHROMA, FAMILIES, FLUX1, POCKET, QWEN, SD2, SD15, SD35, SDXL, ZIMAGE, Family
 from tool_specs.samplers import FlowEulerSampler, FlowSampler, PocketSampler, StableDiffusionSampler
 from tool_specs.validation import one_line
+
+
+# Typed as what Field() itself returns.
+def _steps(family: Family) -> Any:
+    return Field(default=family.steps, ge=family.min_steps, le=family.max_steps)
+
+
+def _cfg_scale(family: Family) -> Any:
+    return Field(default=family.cfg_scale, ge=family.min_cfg_scale, le=family.max_cfg_scale)
+
+
+def _size(family: Family, default: int) -> Any:
+    return Field(default=default, ge=family.min_size, le=family.max_size, multiple_of=family.size_multiple)
+
+
+def _clip_skip(family: Family) -> Any:
+    return Field(default=family.clip_skip, ge=1, le=family.max_clip_skip)
 
 
 class StableDiffusion15Call(Call):
@@ -21,11 +38,11 @@ class StableDiffusion15Call(Call):
     bounds = SD15
     family: Literal["sd15"] = "sd15"
     sampler: StableDiffusionSampler = "DPM++ 2M Karras"
-    steps: int = Field(default=SD15.steps, ge=SD15.min_steps, le=SD15.max_steps)
-    cfg_scale: float = Field(default=SD15.cfg_scale, ge=SD15.min_cfg_scale, le=SD15.max_cfg_scale)
-    width: int = Field(default=SD15.width, ge=SD15.min_size, le=SD15.max_size, multiple_of=SD15.size_multiple)
-    height: int = Field(default=SD15.height, ge=SD15.min_size, le=SD15.max_size, multiple_of=SD15.size_multiple)
-    clip_skip: int = Field(default=SD15.clip_skip, ge=1, le=SD15.max_clip_skip)
+    steps: int = _steps(SD15)
+    cfg_scale: float = _cfg_scale(SD15)
+    width: int = _size(SD15, SD15.width)
+    height: int = _size(SD15, SD15.height)
+    clip_skip: int = _clip_skip(SD15)
 
 
 class StableDiffusion2Call(Call):
@@ -34,11 +51,11 @@ class StableDiffusion2Call(Call):
     bounds = SD2
     family: Literal["sd2"] = "sd2"
     sampler: StableDiffusionSampler = "DPM++ 2M Karras"
-    steps: int = Field(default=SD2.steps, ge=SD2.min_steps, le=SD2.max_steps)
-    cfg_scale: float = Field(default=SD2.cfg_scale, ge=SD2.min_cfg_scale, le=SD2.max_cfg_scale)
-    width: int = Field(default=SD2.width, ge=SD2.min_size, le=SD2.max_size, multiple_of=SD2.size_multiple)
-    height: int = Field(default=SD2.height, ge=SD2.min_size, le=SD2.max_size, multiple_of=SD2.size_multiple)
-    clip_skip: int = Field(default=SD2.clip_skip, ge=1, le=SD2.max_clip_skip)
+    steps: int = _steps(SD2)
+    cfg_scale: float = _cfg_scale(SD2)
+    width: int = _size(SD2, SD2.width)
+    height: int = _size(SD2, SD2.height)
+    clip_skip: int = _clip_skip(SD2)
 
 
 class StableDiffusionXLCall(Call):
@@ -47,11 +64,11 @@ class StableDiffusionXLCall(Call):
     bounds = SDXL
     family: Literal["sdxl"] = "sdxl"
     sampler: StableDiffusionSampler = "DPM++ 2M Karras"
-    steps: int = Field(default=SDXL.steps, ge=SDXL.min_steps, le=SDXL.max_steps)
-    cfg_scale: float = Field(default=SDXL.cfg_scale, ge=SDXL.min_cfg_scale, le=SDXL.max_cfg_scale)
-    width: int = Field(default=SDXL.width, ge=SDXL.min_size, le=SDXL.max_size, multiple_of=SDXL.size_multiple)
-    height: int = Field(default=SDXL.height, ge=SDXL.min_size, le=SDXL.max_size, multiple_of=SDXL.size_multiple)
-    clip_skip: int = Field(default=SDXL.clip_skip, ge=1, le=SDXL.max_clip_skip)
+    steps: int = _steps(SDXL)
+    cfg_scale: float = _cfg_scale(SDXL)
+    width: int = _size(SDXL, SDXL.width)
+    height: int = _size(SDXL, SDXL.height)
+    clip_skip: int = _clip_skip(SDXL)
 
 
 class FluxCall(Call):
@@ -60,11 +77,11 @@ class FluxCall(Call):
     bounds = FLUX1
     family: Literal["flux1"] = "flux1"
     sampler: FlowSampler = "Euler"
-    steps: int = Field(default=FLUX1.steps, ge=FLUX1.min_steps, le=FLUX1.max_steps)
-    cfg_scale: float = Field(default=FLUX1.cfg_scale, ge=FLUX1.min_cfg_scale, le=FLUX1.max_cfg_scale)
-    width: int = Field(default=FLUX1.width, ge=FLUX1.min_size, le=FLUX1.max_size, multiple_of=FLUX1.size_multiple)
-    height: int = Field(default=FLUX1.height, ge=FLUX1.min_size, le=FLUX1.max_size, multiple_of=FLUX1.size_multiple)
-    clip_skip: int = Field(default=FLUX1.clip_skip, ge=1, le=FLUX1.max_clip_skip)
+    steps: int = _steps(FLUX1)
+    cfg_scale: float = _cfg_scale(FLUX1)
+    width: int = _size(FLUX1, FLUX1.width)
+    height: int = _size(FLUX1, FLUX1.height)
+    clip_skip: int = _clip_skip(FLUX1)
 
 
 class StableDiffusion35Call(Call):
@@ -73,11 +90,11 @@ class StableDiffusion35Call(Call):
     bounds = SD35
     family: Literal["sd35"] = "sd35"
     sampler: FlowSampler = "Euler"
-    steps: int = Field(default=SD35.steps, ge=SD35.min_steps, le=SD35.max_steps)
-    cfg_scale: float = Field(default=SD35.cfg_scale, ge=SD35.min_cfg_scale, le=SD35.max_cfg_scale)
-    width: int = Field(default=SD35.width, ge=SD35.min_size, le=SD35.max_size, multiple_of=SD35.size_multiple)
-    height: int = Field(default=SD35.height, ge=SD35.min_size, le=SD35.max_size, multiple_of=SD35.size_multiple)
-    clip_skip: int = Field(default=SD35.clip_skip, ge=1, le=SD35.max_clip_skip)
+    steps: int = _steps(SD35)
+    cfg_scale: float = _cfg_scale(SD35)
+    width: int = _size(SD35, SD35.width)
+    height: int = _size(SD35, SD35.height)
+    clip_skip: int = _clip_skip(SD35)
 
 
 class ChromaCall(Call):
@@ -86,11 +103,11 @@ class ChromaCall(Call):
     bounds = CHROMA
     family: Literal["chroma"] = "chroma"
     sampler: FlowEulerSampler = "Euler"
-    steps: int = Field(default=CHROMA.steps, ge=CHROMA.min_steps, le=CHROMA.max_steps)
-    cfg_scale: float = Field(default=CHROMA.cfg_scale, ge=CHROMA.min_cfg_scale, le=CHROMA.max_cfg_scale)
-    width: int = Field(default=CHROMA.width, ge=CHROMA.min_size, le=CHROMA.max_size, multiple_of=CHROMA.size_multiple)
-    height: int = Field(default=CHROMA.height, ge=CHROMA.min_size, le=CHROMA.max_size, multiple_of=CHROMA.size_multiple)
-    clip_skip: int = Field(default=CHROMA.clip_skip, ge=1, le=CHROMA.max_clip_skip)
+    steps: int = _steps(CHROMA)
+    cfg_scale: float = _cfg_scale(CHROMA)
+    width: int = _size(CHROMA, CHROMA.width)
+    height: int = _size(CHROMA, CHROMA.height)
+    clip_skip: int = _clip_skip(CHROMA)
 
 
 class QwenImageCall(Call):
@@ -99,11 +116,11 @@ class QwenImageCall(Call):
     bounds = QWEN
     family: Literal["qwen"] = "qwen"
     sampler: FlowEulerSampler = "Euler"
-    steps: int = Field(default=QWEN.steps, ge=QWEN.min_steps, le=QWEN.max_steps)
-    cfg_scale: float = Field(default=QWEN.cfg_scale, ge=QWEN.min_cfg_scale, le=QWEN.max_cfg_scale)
-    width: int = Field(default=QWEN.width, ge=QWEN.min_size, le=QWEN.max_size, multiple_of=QWEN.size_multiple)
-    height: int = Field(default=QWEN.height, ge=QWEN.min_size, le=QWEN.max_size, multiple_of=QWEN.size_multiple)
-    clip_skip: int = Field(default=QWEN.clip_skip, ge=1, le=QWEN.max_clip_skip)
+    steps: int = _steps(QWEN)
+    cfg_scale: float = _cfg_scale(QWEN)
+    width: int = _size(QWEN, QWEN.width)
+    height: int = _size(QWEN, QWEN.height)
+    clip_skip: int = _clip_skip(QWEN)
 
 
 class ZImageCall(Call):
@@ -112,11 +129,11 @@ class ZImageCall(Call):
     bounds = ZIMAGE
     family: Literal["zimage"] = "zimage"
     sampler: FlowEulerSampler = "Euler"
-    steps: int = Field(default=ZIMAGE.steps, ge=ZIMAGE.min_steps, le=ZIMAGE.max_steps)
-    cfg_scale: float = Field(default=ZIMAGE.cfg_scale, ge=ZIMAGE.min_cfg_scale, le=ZIMAGE.max_cfg_scale)
-    width: int = Field(default=ZIMAGE.width, ge=ZIMAGE.min_size, le=ZIMAGE.max_size, multiple_of=ZIMAGE.size_multiple)
-    height: int = Field(default=ZIMAGE.height, ge=ZIMAGE.min_size, le=ZIMAGE.max_size, multiple_of=ZIMAGE.size_multiple)
-    clip_skip: int = Field(default=ZIMAGE.clip_skip, ge=1, le=ZIMAGE.max_clip_skip)
+    steps: int = _steps(ZIMAGE)
+    cfg_scale: float = _cfg_scale(ZIMAGE)
+    width: int = _size(ZIMAGE, ZIMAGE.width)
+    height: int = _size(ZIMAGE, ZIMAGE.height)
+    clip_skip: int = _clip_skip(ZIMAGE)
 
 
 class PocketCall(Call):
@@ -125,11 +142,11 @@ class PocketCall(Call):
     bounds = POCKET
     family: Literal["pocket"] = "pocket"
     sampler: PocketSampler = "DPM++ 2M Karras"
-    steps: int = Field(default=POCKET.steps, ge=POCKET.min_steps, le=POCKET.max_steps)
-    cfg_scale: float = Field(default=POCKET.cfg_scale, ge=POCKET.min_cfg_scale, le=POCKET.max_cfg_scale)
-    width: int = Field(default=POCKET.width, ge=POCKET.min_size, le=POCKET.max_size, multiple_of=POCKET.size_multiple)
-    height: int = Field(default=POCKET.height, ge=POCKET.min_size, le=POCKET.max_size, multiple_of=POCKET.size_multiple)
-    clip_skip: int = Field(default=POCKET.clip_skip, ge=1, le=POCKET.max_clip_skip)
+    steps: int = _steps(POCKET)
+    cfg_scale: float = _cfg_scale(POCKET)
+    width: int = _size(POCKET, POCKET.width)
+    height: int = _size(POCKET, POCKET.height)
+    clip_skip: int = _clip_skip(POCKET)
 
 
 AnyCall = Annotated[

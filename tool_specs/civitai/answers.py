@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +12,12 @@ from typing import Final
 
 from tool_specs.civitai.text import plain_text
 from tool_specs.civitai.values import mapping_of, number_of, sequence_of
-from tool_specs.exceptions import CivitaiError
+from tool_specs.exceptions import CivitaiError, ServerError
 
 MAX_WAIT: Final = 300.0
 """Seconds that a server may ask for and still be waited for."""
+_LONGEST_BACKOFF: Final = 30
+"""The longest wait between two attempts as a multiple of the first."""
 
 _TRANSIENT: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, *range(520, 531)})
 """Too many requests, the client closed the request, every fault of the server, and those of Cloudflare before it."""
@@ -68,6 +71,20 @@ def data_of(answer: Answer, place: str) -> object:
             raise CivitaiError(msg, status=answer.status, wait=wait)
         raise CivitaiError(f"{said}; try later", status=answer.status, transient=True, wait=wait)
     raise CivitaiError(f"{said}; {_REMEDIES.get(answer.status, 'it will not answer this')}", status=answer.status)
+
+
+def seconds_to_wait(error: object, failures: int, backoff: float) -> float:
+    """Seconds until the next attempt: what the server asks for, but not less than the back-off.
+
+    Args:
+        error: How the last attempt failed.
+        failures: Attempts that failed in a row, at least 1.
+        backoff: Seconds after the first one; doubled after each further one, up to 30 times as long.
+    """
+    asked = (error.wait or 0.0) if isinstance(error, ServerError) else 0.0
+    grown = backoff * min(2 ** (failures - 1), _LONGEST_BACKOFF)
+    # Many who failed together should not come back together.
+    return max(min(asked, MAX_WAIT), grown + random.uniform(0, backoff))  # noqa: S311
 
 
 def told_by(body: bytes) -> str:

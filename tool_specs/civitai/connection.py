@@ -11,16 +11,9 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import httpx
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-from tool_specs.civitai.answers import MAX_WAIT, Answer, data_of
+from tool_specs.civitai.answers import Answer, data_of, seconds_to_wait
 from tool_specs.exceptions import CivitaiError, ConfigError
 from tool_specs.release import release
 
@@ -33,8 +26,6 @@ OnWait = Callable[[str, float], None]
 Answered = TypeVar("Answered")
 
 _MAX_REDIRECTS: Final = 3
-_LONGEST_BACKOFF: Final = 30
-"""The longest wait between two attempts as a multiple of the first."""
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,500}")
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """This machine, to which nothing needs to be encrypted."""
@@ -66,7 +57,7 @@ class Connection:
         self._on_wait = on_wait
         self._concurrency = concurrency
         self._next_start = 0.0
-        self._backoff = wait_exponential(backoff, max=backoff * _LONGEST_BACKOFF) + wait_random(0, backoff)
+        self._backoff = backoff
         self._retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, CivitaiError) and error.transient),
             stop=stop_after_attempt(attempts),
@@ -178,7 +169,7 @@ class Connection:
 
     def _is_ours(self, url: httpx.URL) -> bool:
         """Whether it is the configured server itself: the only one that is asked, and given the key."""
-        return (url.scheme, url.host, url.port) == (self._base.scheme, self._base.host, self._base.port)
+        return is_same_server(url, self._base)
 
     async def _my_turn(self) -> None:
         """Wait until the next request may start."""
@@ -190,10 +181,8 @@ class Connection:
             self._next_start = now() + self._interval
 
     def _wait(self, state: RetryCallState) -> float:
-        """Seconds until the next attempt: what the server asks for, but not less than the back-off."""
         error = state.outcome.exception() if state.outcome else None
-        asked = error.wait if isinstance(error, CivitaiError) and error.wait is not None else 0.0
-        return max(min(asked, MAX_WAIT), self._backoff(state))
+        return seconds_to_wait(error, state.attempt_number, self._backoff)
 
     def _hold(self, state: RetryCallState) -> None:
         """Let no other request start before the wait is over, and say so."""
@@ -203,6 +192,11 @@ class Connection:
         _logger.info("waiting %.1f s: %s", seconds, reason)
         if self._on_wait is not None:
             self._on_wait(reason, seconds)
+
+
+def is_same_server(left: httpx.URL, right: httpx.URL) -> bool:
+    """Whether two addresses are of one server: whom the key may be shown."""
+    return (left.scheme, left.host, left.port) == (right.scheme, right.host, right.port)
 
 
 def checked_address(base_url: str, *, has_key: bool) -> httpx.URL:

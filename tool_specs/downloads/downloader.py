@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tool_specs.civitai.answers import seconds_to_wait
 from tool_specs.downloads.file_names import file_name
 from tool_specs.downloads.partial_file import PartialFile
 from tool_specs.downloads.transfer import OnStep, Transfer, Wanted, free_bytes
@@ -20,9 +20,6 @@ from tool_specs.home import models_folder
 from tool_specs.spec import GONE, ModelFile, ToolSpec
 from tool_specs.weight_files import read_header
 
-_LONGEST_WAIT: Final = 300.0
-_LONGEST_BACKOFF: Final = 30
-"""The longest wait between two attempts as a multiple of the first."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _logger = logging.getLogger(__name__)
 
@@ -169,9 +166,7 @@ class Downloader:
         part.finish()
 
     def _pause(self, error: DownloadError, failures: int, done: int, end: int) -> None:
-        backoff = self._backoff * min(2 ** (failures - 1), _LONGEST_BACKOFF)
-        # Many who failed together should not come back together.
-        seconds = max(min(error.wait or 0.0, _LONGEST_WAIT), backoff + random.uniform(0, self._backoff))  # noqa: S311
+        seconds = seconds_to_wait(error, failures, self._backoff)
         _logger.info("waiting %.1f s: %s", seconds, error)
         self._tell(f"waiting {seconds:.0f} s", done, end)
         time.sleep(seconds)

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 
 from tool_specs.civitai.answers import Answer, data_of, told_by
-from tool_specs.civitai.connection import KEY_VARIABLE, LOCAL_HOSTS, checked_address, checked_key
+from tool_specs.civitai.connection import KEY_VARIABLE, LOCAL_HOSTS, checked_address, checked_key, is_same_server
 from tool_specs.civitai.text import plain_text
 from tool_specs.civitai.values import mapping_of
 from tool_specs.exceptions import CivitaiError, ConfigError, DownloadError
@@ -103,7 +103,7 @@ class Source:
         return {"Authorization": f"Bearer {self._key}"} if self._key and self._is_ours(url) else {}
 
     def _is_ours(self, url: httpx.URL) -> bool:
-        return (url.scheme, url.host, url.port) == (self._base.scheme, self._base.host, self._base.port)
+        return is_same_server(url, self._base)
 
     def _redirected(self, url: httpx.URL, location: str, place: str) -> httpx.URL:
         target = url.join(location)

@@ -89,7 +89,7 @@ def to_diffusers_script(
     """
     pipeline = PIPELINES[call.family]
     refuse(call, "diffusers", "variation", "tiling")
-    if pipeline.transformer:
+    if pipeline.is_flow:
         refuse(call, "diffusers", "hires")
     else:
         _refuse_weights(call)
@@ -113,7 +113,7 @@ def to_diffusers_script(
 def _imports(call: Call, found: Ingredients, pipeline: Pipeline, scheduler: Scheduler) -> Iterator[str]:
     packages = "torch diffusers transformers accelerate peft safetensors"
     yield _HEAD.format(
-        packages=packages + (" sentencepiece protobuf" if pipeline.transformer else ""),
+        packages=packages + (" sentencepiece protobuf" if pipeline.is_flow else ""),
         random="import secrets\n" if call.seed is None else "",
     )
     yield "import torch"
@@ -167,7 +167,7 @@ def _loading(call: Call, pipeline: Pipeline, *, local: bool) -> Iterator[str]:
     offline = ", local_files_only=True" if local else ""
     name = _class(call, pipeline)
     yield 'device = "cuda" if torch.cuda.is_available() else "cpu"'
-    if pipeline.transformer:
+    if pipeline.is_flow:
         yield f"transformer = {pipeline.transformer}.from_single_file("
         yield f'    str(CHECKPOINT), config=CONFIG, subfolder="transformer", torch_dtype=torch.bfloat16{offline}'
         yield ")"
@@ -204,7 +204,7 @@ def _networks(found: Ingredients, pipeline: Pipeline) -> Iterator[str]:
         yield '    pipeline.load_lora_weights(load_file(path), adapter_name=f"lora{number}")'
         yield 'names = [f"lora{number}" for number in range(len(LORAS))]'
         yield "pipeline.set_adapters(names, [weight for _, weight in LORAS])"
-    if pipeline.transformer:
+    if pipeline.is_flow:
         yield 'if device == "cuda":'
         yield "    pipeline.enable_model_cpu_offload()"
 
@@ -222,7 +222,7 @@ def _drawing(call: Call, found: Ingredients, pipeline: Pipeline) -> Iterator[str
     if call.init_image is not None:
         yield '    image=Image.open(START).convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS),'
         yield f"    strength={call.denoising_strength!r},"
-    if call.init_image is None or pipeline.transformer:
+    if call.init_image is None or pipeline.is_flow:
         yield "    width=WIDTH,"
         yield "    height=HEIGHT,"
     yield f"    num_inference_steps={call.steps},"

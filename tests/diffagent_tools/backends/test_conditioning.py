@@ -51,8 +51,7 @@ def _norm(pipeline: StableDiffusionPipeline) -> torch.nn.LayerNorm:
 
 
 def _arguments(pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline, call: Call) -> dict[str, object]:
-    first = 2 if isinstance(call, StableDiffusionXLCall) else 1
-    return Conditioning(pipeline, model="Tiny", first_clip_skip=first).arguments(call)
+    return Conditioning(pipeline, model="Tiny").arguments(call)
 
 
 def _sd15(prompt: str, negative_prompt: str = "", clip_skip: int = 1) -> Call:
@@ -214,7 +213,7 @@ def test_other_text_encoders_get_the_words_and_one_warning(
         tokenizer_2=None,
         transformer=None,
     )
-    conditioning = Conditioning(flux, model="Tiny", first_clip_skip=1)
+    conditioning = Conditioning(flux, model="Tiny")
     assert conditioning.arguments(_sd15("a fox, " * 60))["prompt"] == ("a fox, " * 60).strip()
     assert caplog.messages == []
     for _ in range(2):
@@ -228,7 +227,7 @@ def test_other_text_encoders_get_the_words_and_one_warning(
 def test_what_is_not_drawn_as_in_a1111_is_told_once(
     sd15: StableDiffusionPipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    conditioning = Conditioning(sd15, model="Tiny", first_clip_skip=1)
+    conditioning = Conditioning(sd15, model="Tiny")
     for _ in range(2):
         assert conditioning.arguments(_sd15("a fox AND a lake"))["prompt"] == "a fox, a lake"
         conditioning.arguments(_sd15("a fox", "[fox:cat:0.5]"))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -11,6 +10,7 @@ import pytest
 from diffagent_tools.backends import Backend, Drawing, StepProgress
 from diffagent_tools.backends.queued import QueuedBackend
 from tests.diffagent_tools.conftest import Studio
+from tests.waiting import until
 from tool_specs.calls import Call, PocketCall
 from tool_specs.exceptions import CallError, DrawingCancelled
 
@@ -47,13 +47,6 @@ class Held:
 @pytest.fixture
 def held(studio: Studio) -> Held:
     return Held(studio.backend())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def _has_waiting(backend: QueuedBackend, count: int) -> bool:

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import openai
 import pytest
 
 from tests.graphs.cli.conftest import Result
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 KEY = "a-key-of-more-than-16-letters"
@@ -60,19 +60,12 @@ def serving(folder: Path, *arguments: str, step_seconds: float = 0.0) -> Iterato
     listener = Thread(target=server.listen)
     listener.start()
     try:
-        until(lambda: URL.search(server.said) is not None or process.poll() is not None)
+        until(lambda: URL.search(server.said) is not None or process.poll() is not None, 60)
         yield server
     finally:
         process.kill()
         process.wait()
         listener.join()
-
-
-def until(so: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < deadline, "it never was so"
-        time.sleep(0.02)
 
 
 def test_it_serves_until_ctrl_c_and_asks_for_the_key_in_the_file(tmp_path: Path) -> None:
@@ -96,7 +89,7 @@ def test_a_signal_lets_the_picture_that_is_being_drawn_end(tmp_path: Path) -> No
         answers = []
         asking = Thread(target=lambda: answers.append(client.images.generate(prompt="a fox")))
         asking.start()
-        until(lambda: (tmp_path / "drawn.log").exists())
+        until(lambda: (tmp_path / "drawn.log").exists(), 60)
         server.process.send_signal(signal.SIGTERM)
         asking.join(30)
         server.process.wait(30)

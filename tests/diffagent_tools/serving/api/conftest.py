@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from diffagent_tools.serving.api.app import create_app
 from graphs.context import DiffAgentContext
 from graphs.workshop import Workshop
+from tests import waiting
 from tests.diffagent_tools.serving.api.running import Running, paper_server, running
 from tests.graphs.paper_world import PaperBackend
 from tool_specs.pocket import POCKET_DIR
@@ -48,11 +48,4 @@ def paper(tmp_path: Path, backend: PaperBackend) -> Iterator[Running]:
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
     """Waits until something is so."""
-
-    def wait(so: Callable[[], bool], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not so():
-            assert time.monotonic() < deadline, "it never was so"
-            time.sleep(0.02)
-
-    return wait
+    return waiting.until
