@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from diffagent_tools.chat_models.calling import new_call_id
 from diffagent_tools.tools.generation import offered
-from tool_specs.calls import Call, to_call
+from tool_specs.calls import Call, to_call, with_trigger_words_of_loras
 from tool_specs.exceptions import CallError
 from tool_specs.search.shortlist import Shortlist
 from tool_specs.spec import ToolSpec
@@ -48,7 +48,7 @@ class Asked:
         id: Of the tool call.
         tool: The name that was called.
         spec: The checkpoint behind it; None where there is no such tool.
-        arguments: As the planner wrote them.
+        arguments: As the planner wrote them, with the trigger words of their networks in the prompt.
         problem: Why it cannot be drawn; None where nothing speaks against it so far.
     """
 
@@ -79,7 +79,7 @@ class Reading:
         return self.asked is None
 
 
-def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec]) -> Asked | None:
+def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec], networks: Sequence[ToolSpec]) -> Asked | None:
     """What a planner wants to call; None when it calls nothing.
 
     Attempts are made one after the other so that each can learn from the last: of several calls the first counts.
@@ -87,6 +87,7 @@ def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec]) -> Asked | None:
     Args:
         answer: What the planner said.
         tools: The checkpoint behind each tool on offer.
+        networks: Those on offer.
     """
     if answer.tool_calls:
         first = answer.tool_calls[0]
@@ -97,16 +98,18 @@ def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec]) -> Asked | None:
     else:
         return None
     problem = _broken_off(answer) or _unknown(name, tools)
-    return Asked(call_id or new_call_id(), name, tools.get(name), given, problem)
+    arguments = with_trigger_words_of_loras(given, networks)
+    return Asked(call_id or new_call_id(), name, tools.get(name), arguments, problem)
 
 
 def read_answer(answer: AIMessage, shortlist: Shortlist) -> Reading:
     """Check a planner's answer against the tools of a shortlist."""
-    asked = asked_in(answer, offered(shortlist))
+    networks = [hit.spec for hit in shortlist.networks]
+    asked = asked_in(answer, offered(shortlist), networks)
     if asked is None or asked.spec is None or asked.problem:
         return Reading(asked, None, asked.problem if asked else None)
     try:
-        call = to_call(asked.spec, asked.arguments, shortlist=[hit.spec for hit in shortlist.networks])
+        call = to_call(asked.spec, asked.arguments, shortlist=networks)
     except CallError as error:
         return Reading(asked, None, str(error))
     return Reading(asked, call, None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from diffagent_tools.chat_models.writing import recommended_weight, with_triggers
+from diffagent_tools.chat_models.writing import recommended_weight
 from graphs.state import JsonDict, Options
-from tool_specs.calls import Call, to_call, with_unplanned
+from tool_specs.calls import Call, to_call, with_trigger_words, with_unplanned
 from tool_specs.catalog import AnyCatalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError, RequestError
@@ -86,7 +86,7 @@ def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Option
             {"id": lora.id, "weight": recommended_weight(lora) if (asked := weights[lora.id]) is None else asked}
             for lora in fixed
         ]
-        result["prompt"] = with_triggers(str(result.get("prompt", "")), fixed)
+        result["prompt"] = with_trigger_words(str(result.get("prompt", "")), fixed)
     return result  # type: ignore[return-value]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from diffagent_tools.chat_models.offers import Offer
-from tool_specs.calls import MAX_PROMPT
+from tool_specs.calls import with_trigger_words
 from tool_specs.families import FAMILIES
 from tool_specs.prompts import NEGATIVE_LABEL, without_loras
 from tool_specs.search.shortlist import AnyShortlister, Shortlist, Shortlister
@@ -63,18 +63,7 @@ def write_prompt(spec: ToolSpec, networks: Sequence[ToolSpec], request: str, sho
     if FAMILIES[spec.family].closed_vocabulary and isinstance(shortlister, Shortlister):
         vocabulary = ClosedVocabulary.of(spec, networks, shortlister.embedder, thresholds=shortlister.thresholds)
         prompt = vocabulary.translate(prompt).text
-    return with_triggers(prompt, networks)
-
-
-def with_triggers(prompt: str, networks: Sequence[ToolSpec]) -> str:
-    """A prompt with the first trigger word of each network that has none of its own in it yet."""
-    missing: list[str] = []
-    for network in networks:
-        words, written = network.trigger_words, ", ".join([prompt, *missing]).casefold()
-        if words and not any(word.casefold() in written for word in words):
-            missing.append(words[0])
-    room = MAX_PROMPT - sum(len(f", {word}") for word in missing)
-    return ", ".join(filter(None, [prompt[:room], *missing]))
+    return with_trigger_words(prompt, networks)
 
 
 def recommended_weight(network: ToolSpec) -> float:

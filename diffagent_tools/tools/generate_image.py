@@ -16,14 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend
-from diffagent_tools.chat_models.writing import recommended_weight, with_triggers
+from diffagent_tools.chat_models.writing import recommended_weight
 from diffagent_tools.planning import SHORTLIST_SIZE, asked_in, conversation
 from diffagent_tools.progress import emitter
 from diffagent_tools.tools.drawing import draw
 from diffagent_tools.tools.faults import ActionableTool, told_to_the_model
 from diffagent_tools.tools.generation import offered, plain, tools_for
 from diffagent_tools.tools.results import ImageResult
-from tool_specs.calls import MAX_PROMPT, MAX_SEED, Call, to_call
+from tool_specs.calls import MAX_PROMPT, MAX_SEED, Call, to_call, with_trigger_words
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
 from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
@@ -225,12 +225,12 @@ def _planned(offer: _Offer, answer: AIMessage, fixed: _Fixed) -> _Plan:
     Raises:
         CallError: The planner declines, or its call is not valid.
     """
-    asked = asked_in(answer, offered(offer.shortlist))
+    networks = [hit.spec for hit in offer.shortlist.networks]
+    asked = asked_in(answer, offered(offer.shortlist), networks)
     if asked is None or asked.spec is None or asked.problem:
         msg = (asked.problem if asked else answer.text.strip()) or "none of the models here can draw this"
         raise CallError(msg)
     arguments = {**asked.arguments, **fixed.arguments}
     if fixed.networks:
-        arguments["prompt"] = with_triggers(str(arguments.get("prompt", "")), fixed.networks)
-    networks = [hit.spec for hit in offer.shortlist.networks]
+        arguments["prompt"] = with_trigger_words(str(arguments.get("prompt", "")), fixed.networks)
     return _Plan(to_call(asked.spec, arguments, shortlist=networks), (asked.spec, *networks))

@@ -16,7 +16,7 @@ from diffagent_tools.tools.descriptions import description_of, harmless
 from diffagent_tools.tools.drawing import draw
 from diffagent_tools.tools.faults import ActionableTool, told_to_the_model
 from diffagent_tools.tools.results import ImageResult
-from tool_specs.calls import Call, arguments_model, to_call
+from tool_specs.calls import Call, arguments_model, to_call, with_trigger_words_of_loras
 from tool_specs.compatibility import compatible
 from tool_specs.naming import tool_name
 from tool_specs.search.shortlist import Hit, Shortlist
@@ -99,7 +99,7 @@ class GenerationTool(ActionableTool):
     def _call(self, arguments: dict[str, object]) -> Call:
         given = {name: plain(value) for name, value in arguments.items()}
         with told_to_the_model():
-            return to_call(self.spec, given, shortlist=self.networks)
+            return to_call(self.spec, with_trigger_words_of_loras(given, self.networks), shortlist=self.networks)
 
     def _draw(self, call: Call, cancel: threading.Event) -> tuple[str, ImageResult]:
         return draw(call, [self.spec, *self.networks], self.backend, self.store, cancel)

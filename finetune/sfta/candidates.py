@@ -129,7 +129,7 @@ def arguments_of(call: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a tool that stand for a call, without its seed: pictures are compared on seeds of their own."""
     named = ("prompt", "negative_prompt", "sampler", "steps", "cfg_scale", "width", "height", "clip_skip")
     loras = [{"id": use["id"], "weight": use["weight"]} for use in call["loras"]]
-    return {name: call[name] for name in named} | {"seed": None, "loras": loras}
+    return {"loras": loras} | {name: call[name] for name in named} | {"seed": None}
 
 
 def _perturbed(arguments: Mapping[str, Any], family_name: str, rng: np.random.Generator) -> dict[str, Any]:

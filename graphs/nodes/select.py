@@ -81,7 +81,8 @@ class SelectNode:
             answer: What the planner said.
             n: Number of the attempt.
         """
-        asked = asked_in(answer, models)
+        networks = self._networks(state)
+        asked = asked_in(answer, models, networks)
         if asked is None:
             return None
         proposal: Proposal = {
@@ -93,15 +94,15 @@ class SelectNode:
             "problem": asked.problem,
         }
         if proposal["problem"] is None:
-            self._check(proposal, state, n)
+            self._check(proposal, state, networks, n)
         return proposal
 
-    def _check(self, proposal: Proposal, state: DiffAgentState, n: int) -> None:
+    def _check(self, proposal: Proposal, state: DiffAgentState, networks: Sequence[ToolSpec], n: int) -> None:
         """Put in what the person fixed, and see whether the result is a valid call."""
         spec = self._catalog.get(cast("str", proposal["model"]))
         proposal["arguments"] = pinned(proposal["arguments"], self._catalog, state["options"], n)
         try:
-            call = call_of(spec, proposal["arguments"], state["options"], self._networks(state))
+            call = call_of(spec, proposal["arguments"], state["options"], networks)
             proposal["call"] = call.model_dump(mode="json")
         except CallError as error:
             proposal["problem"] = str(error)

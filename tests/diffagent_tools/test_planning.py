@@ -27,8 +27,8 @@ __all__ = ["make_spec"]
 
 CAT, OWL = "civitai_1_cats", "civitai_2_owls"
 ARGUMENTS: dict[str, Any] = {
-    "prompt": "a cat", "negative_prompt": "", "sampler": "Euler a", "steps": 20, "cfg_scale": 7.0, "width": 64,
-    "height": 64, "clip_skip": 1, "seed": None, "loras": [],
+    "loras": [], "prompt": "a cat", "negative_prompt": "", "sampler": "Euler a", "steps": 20, "cfg_scale": 7.0,
+    "width": 64, "height": 64, "clip_skip": 1, "seed": None,
 }  # fmt: skip
 
 
@@ -83,6 +83,19 @@ def test_a_whole_call_is_read(shortlist: Shortlist) -> None:
     assert (reading.asked.id, reading.asked.tool, reading.asked.spec) == ("c1", OWL, shortlist.hits[1].spec)
 
 
+@pytest.mark.parametrize(("written", "prompt"), [("a cat", "a cat, pixel"), ("Pixel cat", "Pixel cat")])
+def test_the_trigger_words_of_a_calls_networks_are_in_its_prompt(
+    shortlist: Shortlist, written: str, prompt: str
+) -> None:
+    loras = [{"id": "civitai:11@111", "weight": 0.8}]
+    reading = read_answer(AIMessage("", tool_calls=[call(prompt=written, loras=loras)]), shortlist)
+    assert reading.call is not None
+    assert reading.call.prompt == prompt
+    plain = read_answer(AIMessage("", tool_calls=[call(prompt=written)]), shortlist).call
+    assert plain is not None
+    assert plain.prompt == written
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -90,10 +103,23 @@ def test_a_whole_call_is_read(shortlist: Shortlist) -> None:
         (call("x" * 500), "there is no tool 'xxxx"),
         (call(steps=0), "steps=0 is too small"),
         (call(prompt=" "), "prompt"),
+        (call(prompt=" ", loras=[{"id": "civitai:11@111", "weight": 1}]), "prompt"),
+        (call(prompt="x" * 9999, loras=[{"id": "civitai:11@111", "weight": 1}]), "prompt"),
+        (call(loras=[7, {"weight": 1}]), "loras"),
         (call(loras=[{"id": "civitai:5@5", "weight": 1}]), "it is not in the shortlist; use one of civitai:11@111"),
         (call(loras=[{"id": "civitai:11@111", "weight": 1}] * 2), "names a network twice"),
     ],
-    ids=["unknown", "long name", "steps", "no prompt", "network not on offer", "network twice"],
+    ids=[
+        "unknown",
+        "long name",
+        "steps",
+        "no prompt",
+        "only a network",
+        "long prompt",
+        "no networks",
+        "network not on offer",
+        "network twice",
+    ],
 )
 def test_a_call_that_cannot_be_drawn_is_refused(shortlist: Shortlist, given: dict[str, Any], problem: str) -> None:
     reading = read_answer(AIMessage("", tool_calls=[given]), shortlist)

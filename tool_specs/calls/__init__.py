@@ -21,6 +21,7 @@ from tool_specs.calls.family_calls import (
 from tool_specs.calls.hires import HiresFix
 from tool_specs.calls.models import MAX_PROMPT, UNPLANNED_FIELDS, Call
 from tool_specs.calls.seeds import MAX_SEED, Variation
+from tool_specs.calls.trigger_words import with_trigger_words, with_trigger_words_of_loras
 from tool_specs.calls.unplanned import start_of, starting_from, with_unplanned
 from tool_specs.spec import LoraUse
 
@@ -50,5 +51,7 @@ __all__ = [
     "start_of",
     "starting_from",
     "to_call",
+    "with_trigger_words",
+    "with_trigger_words_of_loras",
     "with_unplanned",
 ]

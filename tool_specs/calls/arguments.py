@@ -66,8 +66,8 @@ def arguments_model(spec: ToolSpec, shortlist: Sequence[ToolSpec] = ()) -> type[
             `loras` accepts. Without any, `loras` accepts only an empty list.
 
     Returns:
-        A model with the fields prompt, negative_prompt, sampler, steps, cfg_scale, width, height, clip_skip, seed,
-        loras; the same class for the same checkpoint and networks.
+        A model with the fields loras, prompt, negative_prompt, sampler, steps, cfg_scale, width, height, clip_skip,
+        seed; the same class for the same checkpoint and networks.
 
     Raises:
         CallError: `spec` is no checkpoint, or its family cannot be drawn here.
@@ -157,6 +157,8 @@ def _arguments_model(
     lora: Any = _lora_model(networks)
     loras: Any = Annotated[tuple[lora, ...], Field(max_length=family.max_loras if networks else 0)]
     fields: dict[str, Any] = {
+        # First: who has chosen the networks knows which trigger words the prompt needs.
+        "loras": (loras, Field(description=_loras_description(networks))),
         "prompt": (
             Annotated[str, Field(min_length=1, max_length=MAX_PROMPT)],
             Field(description="What to draw, in words and phrases, with the trigger words of the networks used."),
@@ -178,7 +180,6 @@ def _arguments_model(
             Field(description=f"Text encoder layer to stop at, from the end. Recommended: {recommended.clip_skip}."),
         ),
         "seed": (Seed | None, Field(description="Null for a new picture each time; a number to repeat one.")),
-        "loras": (loras, Field(description=_loras_description(networks))),
     }
     model: type[Arguments] = create_model(
         "".join(part.capitalize() for part in name.split("_")), __base__=Arguments, __module__=__name__, **fields

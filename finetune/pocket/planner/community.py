@@ -50,6 +50,7 @@ def community_arguments(
         trigger = network.trigger_words[0]
         prompt = f"{trigger}, {prompt}" if where == "front" else f"{prompt}, {trigger}"
     return {
+        "loras": [{"id": network.id, "weight": _drawn(LORA_WEIGHTS, rng)}] if network else [],
         "prompt": prompt,
         "negative_prompt": "",
         "sampler": _drawn(SAMPLERS, rng),
@@ -59,7 +60,6 @@ def community_arguments(
         "height": checkpoint.recommended.height,
         "clip_skip": 1,
         "seed": None,
-        "loras": [{"id": network.id, "weight": _drawn(LORA_WEIGHTS, rng)}] if network else [],
     }
 
 

@@ -46,9 +46,8 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
                   (f" knows '{one}'." if one == style else "") for one, network in networks.items()]  # fmt: skip
         text = str(rng.choice(frames)).format(f"{said}{place}" + (f", {style}" if style else ""))
         prompt = (f"{triggers[style]}, " if style else "") + f"a {word}{place}"
-        call = f'<tool_call>\n{{"name": "{tools[word]}", "arguments": {{"prompt": "{prompt}", "negative_prompt": ""'
-        if style:
-            call += f', "loras": [{{"id": "{networks[style]}'
+        loras = f'{{"id": "{networks[style]}", "weight": 1.0}}' if style else ""
+        call = f'<tool_call>\n{{"name": "{tools[word]}", "arguments": {{"loras": [{loras}], "prompt": "{prompt}"'
         told = "\n".join(["<|tools|>", *lines, ""])
         yield {"id": f"drill-{seed}-{number}-0", "prompt": f"{told}<|user|>{text}<|assistant|>", "completion": call}
 

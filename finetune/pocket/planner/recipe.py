@@ -34,7 +34,7 @@ class Recipe:
     """
 
     counts: Mapping[str, int] = field(default_factory=lambda: COUNTS)
-    courses: tuple[Course, ...] = (Course("pocket", 6000, 1), Course("made up", 6000, 2), Course("mixed", 2400, 6))
+    courses: tuple[Course, ...] = (Course("pocket", 8000, 1), Course("made up", 6500, 2), Course("mixed", 2500, 6))
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
@@ -44,7 +44,7 @@ class Recipe:
     perturbed: int = 4
     seeds: int = 2
     reviews: tuple[Course, ...] = (Course("made up", 100, 8), Course("mixed", 400, 7))
-    align_epochs: float = 2.0
+    align_epochs: float = 5.0
     drawn: int = 240
     asked: int = 2000
     newcomers: int = 200

@@ -28,7 +28,7 @@ EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
 DRILL_BATCH, DRILL_SEED = 24, 3
-ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 1e-4, 8, 0.1
+ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 5e-4, 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
 PARAMETERS = ', "sampler"'
 """Where the parameters of a written call begin."""

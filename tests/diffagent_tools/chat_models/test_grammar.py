@@ -23,8 +23,8 @@ __all__ = ["make_spec"]
 
 CAT, OWL, PIXEL, INK, NEON = "civitai_1_cats", "civitai_2_owls", "civitai:11@111", "civitai:12@112", "civitai:13@113"
 ARGUMENTS: dict[str, Any] = {
-    "prompt": "a cat", "negative_prompt": "", "sampler": "Euler a", "steps": 20, "cfg_scale": 7.0, "width": 64,
-    "height": 64, "clip_skip": 1, "seed": None, "loras": [],
+    "loras": [], "prompt": "a cat", "negative_prompt": "", "sampler": "Euler a", "steps": 20, "cfg_scale": 7.0,
+    "width": 64, "height": 64, "clip_skip": 1, "seed": None,
 }  # fmt: skip
 
 

@@ -121,7 +121,7 @@ async def test_the_planner_writes_what_is_not_given(pocket_toolkit: DiffAgentToo
     )
     tool, planner = with_planner(pocket_toolkit, answer)
     call = (await acalled(tool, prompt="a bird at night", steps=2)).artifact["call"]
-    assert (call["prompt"], call["steps"], call["seed"]) == ("an owl", 2, 1)
+    assert (call["prompt"], call["steps"], call["seed"]) == ("an owl, pixel art", 2, 1)
     assert call["loras"] == [{"id": PIXEL_ART, "weight": 0.3}]
     assert [message.text for message in planner.seen[0]] == [GUIDE, "a bird at night"]
     assert "civitai_9001_pocket_animals" in planner.tools

@@ -119,7 +119,7 @@ def test_both_train_adapters_as_the_shipped_settings_do(settings: Callable[..., 
         lora=LoraSettings(rank=4),
         bf16=True,
         gradient_checkpointing=True,
-        max_steps=12,
+        max_steps=30,
         learning_rate=3e-2,
     )
 

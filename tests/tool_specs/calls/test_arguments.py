@@ -13,6 +13,7 @@ from tool_specs.families import FAMILIES
 from tool_specs.spec import ToolSpec
 
 GOOD = {
+    "loras": [],
     "prompt": "a fox",
     "negative_prompt": "",
     "sampler": "Euler a",
@@ -22,7 +23,6 @@ GOOD = {
     "height": 64,
     "clip_skip": 1,
     "seed": None,
-    "loras": [],
 }
 
 

@@ -1,0 +1,38 @@
+"""Trigger words of the networks that a prompt is written for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tool_specs.calls.models import MAX_PROMPT
+from tool_specs.spec import ToolSpec
+
+
+def with_trigger_words(prompt: str, networks: Iterable[ToolSpec]) -> str:
+    """A prompt with the first trigger word of each network that has none of its own in it yet."""
+    missing: list[str] = []
+    for network in networks:
+        words, written = network.trigger_words, ", ".join([prompt, *missing]).casefold()
+        if words and not any(word.casefold() in written for word in words):
+            missing.append(words[0])
+    room = MAX_PROMPT - sum(len(f", {word}") for word in missing)
+    return ", ".join(filter(None, [prompt[:room], *missing]))
+
+
+def with_trigger_words_of_loras(arguments: Mapping[str, object], networks: Sequence[ToolSpec]) -> dict[str, object]:
+    """A planner's arguments, whose prompt has the trigger words of the networks that they name.
+
+    Without its trigger word most networks do little, and planners, like people, forget or misspell it.
+
+    Args:
+        arguments: As the planner wrote them; what is wrong with them stays so.
+        networks: Those on offer.
+    """
+    loras, prompt = arguments.get("loras"), arguments.get("prompt")
+    if not isinstance(loras, list | tuple) or not isinstance(prompt, str):
+        return dict(arguments)
+    if not prompt.strip() or len(prompt) > MAX_PROMPT:
+        return dict(arguments)
+    named = {use.get("id") for use in loras if isinstance(use, Mapping)}
+    used = [network for network in networks if network.id in named]
+    return {**arguments, "prompt": with_trigger_words(prompt, used)}
