@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 from langchain_core.utils.function_calling import convert_to_openai_function
@@ -16,7 +17,7 @@ from diffagent_tools.tools.descriptions import description_of, harmless
 from diffagent_tools.tools.drawing import draw
 from diffagent_tools.tools.faults import ActionableTool, told_to_the_model
 from diffagent_tools.tools.results import ImageResult
-from tool_specs.calls import Call, arguments_model, to_call, with_trigger_words_of_loras
+from tool_specs.calls import Arguments, Call, arguments_model, to_call, with_trigger_words_of_loras
 from tool_specs.compatibility import compatible
 from tool_specs.naming import tool_name
 from tool_specs.search.shortlist import Hit, Shortlist
@@ -122,15 +123,45 @@ def tools_for(shortlist: Shortlist, backend: Backend, store: ArtifactStore) -> l
 
 def tool_schemas(shortlist: Shortlist) -> list[dict[str, Any]]:
     """What a language model reads of `tools_for`'s tools, as OpenAI tool descriptions, with nothing that draws."""
-    networks = [network.spec for network in shortlist.networks]
-    schemas = []
-    for name, hit in _named(shortlist).items():
-        why = _why(hit, shortlist)
-        function = convert_to_openai_function(arguments_model(hit.spec, networks))
-        schemas.append(
-            {"type": "function", "function": {**function, "name": name, "description": description_of(hit.spec, why)}}
-        )
-    return schemas
+    loras: dict[tuple[str, ...], Any] = {}
+    return [
+        {"type": "function", "function": _function(name, hit, shortlist, loras)}
+        for name, hit in _named(shortlist).items()
+    ]
+
+
+def _function(name: str, hit: Hit, shortlist: Shortlist, loras: dict[tuple[str, ...], Any]) -> dict[str, Any]:
+    """The description of one tool.
+
+    Making a model class and its schema is what takes time. That of a checkpoint without networks is made once, and that
+    of the networks on offer once for all checkpoints that take them.
+
+    Args:
+        name: Of the tool.
+        hit: The checkpoint.
+        shortlist: Has the networks.
+        loras: The schema of the field `loras` by family and networks; what is missing is added.
+    """
+    spec = hit.spec
+    networks = [network.spec for network in shortlist.networks if compatible(network.spec, spec).ok]
+    offer = (spec.family, *(network.id for network in networks))
+    if offer not in loras:
+        loras[offer] = convert_to_openai_function(arguments_model(spec, networks))["parameters"]["properties"]["loras"]
+    function = _plain_function(arguments_model(spec))
+    parameters = function["parameters"]
+    properties = {**parameters["properties"], "loras": loras[offer]}
+    return {
+        **function,
+        "name": name,
+        "description": description_of(spec, _why(hit, shortlist)),
+        "parameters": {**parameters, "properties": properties},
+    }
+
+
+@lru_cache(maxsize=256)
+def _plain_function(arguments: type[Arguments]) -> dict[str, Any]:
+    """The OpenAI description of a checkpoint's arguments without networks."""
+    return dict(convert_to_openai_function(arguments))
 
 
 def offered(shortlist: Shortlist) -> dict[str, ToolSpec]:

@@ -38,7 +38,8 @@ def use_bf16(wanted: bool | Literal["auto"]) -> bool:
         return wanted
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:

@@ -38,8 +38,8 @@ class Recipe:
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
-    sft_steps: int = 3000
-    rollouts: int = 500
+    sft_steps: int = 2000
+    rollouts: int = 300
     sampled: int = 2
     perturbed: int = 4
     seeds: int = 2
