@@ -5,6 +5,7 @@ Every event is a plain dict with the key `event`:
 - `shortlist`: `fits`, `models`, `networks`, `nearest`
 - `call`: `attempt`, `model`, `tool`, `arguments`
 - `step`: `attempt`, `step`, `total`, while a picture is being drawn
+- `weights`: `what` is done with a weights file (found, downloaded, checked), `done` and `total` in bytes
 - `retry`: `attempt`, `reason`, when the same call is drawn again after a passing fault
 - `attempt`: `attempt`, and all of the finished `Attempt`
 - `outcome`: `status`, `reason`, `best` (number of the best attempt, or `None`)
@@ -24,4 +25,9 @@ from __future__ import annotations
 
 from diffagent_tools.progress import Emit, Event, emitter
 
-__all__ = ["Emit", "Event", "emitter"]
+__all__ = ["Emit", "Event", "emitter", "tell_of_weights"]
+
+
+def tell_of_weights(what: str, done: int, total: int) -> None:
+    """Send how far a weights file is on its way to the node that draws."""
+    emitter()({"event": "weights", "what": what, "done": done, "total": total})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from diffagent_tools.chat_models.writing import recommended_weight
 from graphs.state import JsonDict, Options
 from tool_specs.calls import Call, to_call, with_trigger_words, with_unplanned
-from tool_specs.catalog import AnyCatalog
+from tool_specs.catalog import AnyCatalog, Catalog
 from tool_specs.compatibility import compatible
 from tool_specs.exceptions import CallError, RequestError
 from tool_specs.families import FAMILIES
@@ -55,11 +55,18 @@ def narrowed(found: Shortlist, catalog: AnyCatalog, options: Options) -> Shortli
 def check_pins(catalog: AnyCatalog, options: Options) -> None:
     """See whether any model of the catalog can do what the person fixed, before any of them is loaded.
 
+    Of a catalog on disk, which may hold tens of thousands, only what the person named is looked at; whether a model
+    that retrieval finds can do the rest shows once it has.
+
     Raises:
         CatalogError: A named model is not in the catalog.
         RequestError: No model can do it; the message says why.
     """
-    models = tuple(Hit(spec=spec, score=0.0, why=(), matched=()) for spec in catalog if spec.is_checkpoint)
+    if not isinstance(catalog, Catalog) and "model" not in options:
+        _fixed_networks(catalog, options)
+        return
+    specs = () if "model" in options else catalog
+    models = tuple(Hit(spec=spec, score=0.0, why=(), matched=()) for spec in specs if spec.is_checkpoint)
     everything = Shortlist(request="", hits=models, networks=(), excluded=(), fits=True, nearest=())
     narrowed(everything, catalog, options)
 

@@ -1,4 +1,4 @@
-"""The parts of the pocket world, each made when it is first asked for: reading the catalog loads no torch."""
+"""The parts of the pocket world, or of your catalog, each made when it is first asked for: reading loads no torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
+from graphs.events import tell_of_weights
 from graphs.folders import check_writable
-from tool_specs.exceptions import CatalogError
+from tool_specs.exceptions import CatalogError, ConfigError
 from tool_specs.home import home_folder
 
 if TYPE_CHECKING:
@@ -24,18 +25,21 @@ if TYPE_CHECKING:
     from graphs.compare import CompareGraph
     from graphs.refine import RefineGraph
     from graphs.storyboard import StoryboardGraph
-    from tool_specs.catalog import Catalog
+    from tool_specs.catalog import AnyCatalog
     from tool_specs.rules import Rules
+    from tool_specs.search.embedder import Embedder
     from tool_specs.search.ranked import RankedShortlister
-    from tool_specs.search.shortlist import Shortlister
+    from tool_specs.search.shortlist import AnyShortlister, Shortlister
     from tool_specs.store.catalog import StoredCatalog
 
 PlannerName = Literal["pocket", "retrieval", "server"]
+DEFAULT_PLANNER: Final[PlannerName] = "retrieval"
+"""Who plans with the models that ship, where no server is named."""
 
 
 class _Parts(TypedDict):
-    catalog: Catalog
-    shortlister: Shortlister
+    catalog: AnyCatalog
+    shortlister: AnyShortlister
     backend: Backend
     reward: Reward
     store: ArtifactStore
@@ -43,17 +47,20 @@ class _Parts(TypedDict):
 
 
 class Workshop:
-    """Catalog, search, planner, backend, reward and stores of the pocket world, under one home folder."""
+    """Catalog, search, planner, backend, reward and stores, under one home folder."""
 
-    def __init__(self, planner: PlannerName | None = None) -> None:
-        """Choose who plans.
+    def __init__(self, planner: PlannerName | None = None, *, stored: bool = False) -> None:
+        """Choose who plans, and with which models.
 
         Args:
             planner: "retrieval": what search ranks first, without a language model. "pocket": the pocket planner, a
                 language model in process. "server": the one at `DIFFAGENT_BASE_URL`, which is also the default where
                 that is set; else retrieval is.
+            stored: Take the models of the catalog that `diffagent sync` or `diffagent import` filled, and not those
+                that ship.
         """
         self._planner_name = planner
+        self._stored = stored
 
     @cached_property
     def home(self) -> Path:
@@ -61,19 +68,29 @@ class Workshop:
         return home_folder()
 
     @cached_property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> AnyCatalog:
         """The models there are."""
         from tool_specs.catalog import Catalog
 
-        return Catalog.pocket()
+        return self.stored_catalog if self._stored else Catalog.pocket()
 
     @cached_property
-    def shortlister(self) -> Shortlister:
+    def shortlister(self) -> AnyShortlister:
         """Search over the catalog."""
-        from diffagent_tools.embeddings import MiniLMEmbedder
+        return self.stored_shortlister() if self._stored else self.pocket_shortlister()
+
+    def pocket_shortlister(self, rules: Rules | None = None) -> Shortlister:
+        """Search over the models that ship."""
         from tool_specs.search.shortlist import Shortlister
 
-        return Shortlister(self.catalog, MiniLMEmbedder())
+        return Shortlister(self.catalog, self.embedder, rules=rules)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What the models that ship are found by."""
+        from diffagent_tools.embeddings import MiniLMEmbedder
+
+        return MiniLMEmbedder()
 
     @property
     def has_stored_catalog(self) -> bool:
@@ -108,10 +125,18 @@ class Workshop:
 
     @cached_property
     def planner(self) -> BaseChatModel:
-        """Who picks the model and writes the call."""
+        """Who picks the model and writes the call.
+
+        Raises:
+            ConfigError: The pocket planner is asked to plan with models that it does not know how to prompt.
+        """
         from diffagent_tools.serving.endpoint import chosen_base_url
 
-        name = self._planner_name or ("server" if chosen_base_url() else "retrieval")
+        embedded = "retrieval" if self._stored else DEFAULT_PLANNER
+        name = self._planner_name or ("server" if chosen_base_url() else embedded)
+        if name == "pocket" and self._stored:
+            msg = "the pocket planner writes prompts for the pocket models alone; choose --planner retrieval or server"
+            raise ConfigError(msg)
         if name == "server":
             from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 
@@ -130,11 +155,20 @@ class Workshop:
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
         from diffagent_tools.backends.queued import QueuedBackend
 
-        return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load))
+        if not self._stored:
+            return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load))
+        from tool_specs.downloads import WeightsFiles
+
+        files = WeightsFiles.from_environment(known=self.stored_catalog.database.local_files(), on_step=tell_of_weights)
+        return QueuedBackend(DiffusersBackend(self.catalog, files=files, pictures=self.store.load))
 
     @cached_property
     def reward(self) -> Reward:
-        """What judges."""
+        """What judges: for a catalog of yours the reward models in DIFFAGENT_REWARDS, if that is set."""
+        if self._stored:
+            from diffagent_tools.rewards.installed import installed_reward
+
+            return installed_reward()
         from diffagent_tools.rewards.unified import UnifiedReward
 
         return UnifiedReward.pocket()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from graphs.cli.options import fixed_options, json_option, planner_option, run_options
+from graphs.cli.options import fixed_options, json_option, planner_option, run_options, stored_option
 
 if TYPE_CHECKING:
     from graphs.cli.sheets import Row
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @run_options
 @fixed_options
 @planner_option
+@stored_option
 @json_option
 def command(
     request: str | None,
@@ -31,6 +32,7 @@ def command(
     seconds: float | None,
     thread: str | None,
     planner: PlannerName | None,
+    stored: bool,
     as_json: bool,
     **fixed: object,
 ) -> int:
@@ -52,7 +54,7 @@ def command(
 
     text = None if request is None else checked_request(request)
     options = options_of(fixed, max_attempts=attempts, max_seconds=seconds)
-    workshop = Workshop(planner)
+    workshop = Workshop(planner, stored=stored)
     check_pins(workshop.catalog, options)
     comparing = SheetCommand(
         "compare", lambda threads: workshop.compare(threads, models=models), rows_of, workshop.name

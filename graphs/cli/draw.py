@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphs.cli.options import approve_option, fixed_options, json_option, planner_option, run_options
+from graphs.cli.options import approve_option, fixed_options, json_option, planner_option, run_options, stored_option
 
 if TYPE_CHECKING:
     from graphs.workshop import PlannerName
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @approve_option
 @fixed_options
 @planner_option
+@stored_option
 @json_option
 def command(
     request: str | None,
@@ -28,6 +29,7 @@ def command(
     approve: bool,
     thread: str | None,
     planner: PlannerName | None,
+    stored: bool,
     as_json: bool,
     **fixed: object,
 ) -> int:
@@ -51,5 +53,5 @@ def command(
 
     text = None if request is None else checked_request(request)
     options = options_of(fixed, max_attempts=attempts, max_seconds=seconds, approve=approve)
-    workshop = Workshop(planner)
+    workshop = Workshop(planner, stored=stored)
     return draw_picture("draw", workshop, workshop.graph, text, options, thread=thread, out=out, as_json=as_json)

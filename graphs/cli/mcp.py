@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphs.cli.options import planner_option
+from graphs.cli.options import planner_option, stored_option
 from tool_specs.command_line import DONE
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     help="Clients must send the key in this file. Default: DIFFAGENT_SERVER_KEY, else none.",
 )
 @planner_option
+@stored_option
 def command(
-    http: bool, host: str | None, port: int | None, api_key_file: Path | None, planner: PlannerName | None
+    http: bool, host: str | None, port: int | None, api_key_file: Path | None, planner: PlannerName | None, stored: bool
 ) -> int:
     """Let an MCP client, such as a desktop assistant or an editor, search models, draw, and look at the pictures.
 
@@ -55,7 +56,7 @@ def command(
         port=ServerSettings.port if port is None else port,
         api_key=chosen_server_key(api_key_file),
     )
-    workshop = Workshop(planner)
+    workshop = Workshop(planner, stored=stored)
     check_writable(workshop.home, remedy="set DIFFAGENT_HOME to a folder of yours")
     server = create_mcp_server(workshop.toolkit)
     if not http:

@@ -140,6 +140,17 @@ def planner_option(function: Function) -> Function:
     return option(function)
 
 
+def stored_option(function: Function) -> Function:
+    """Give a command `--stored`."""
+    option = click.option(
+        "--stored",
+        is_flag=True,
+        help="Take the models of your catalog (see `diffagent sync` and `diffagent import`), not those that ship. "
+        "Their weights come from the folders in DIFFAGENT_MODELS, else from Civitai.",
+    )
+    return option(function)
+
+
 def json_option(function: Function) -> Function:
     """Give a command `--json`."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, nothing else.")

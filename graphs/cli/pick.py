@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphs.cli.exits import DRAWN, NOTHING_FITS
-from graphs.cli.options import fixed_options, json_option, planner_option
+from graphs.cli.options import fixed_options, json_option, planner_option, stored_option
 
 if TYPE_CHECKING:
     from graphs.workshop import PlannerName
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("request")
 @fixed_options
 @planner_option
+@stored_option
 @click.option(
     "--export",
     type=click.Choice(["diffusers", "comfyui", "a1111", "air"]),
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def command(
-    request: str, planner: PlannerName | None, export: ExportName | None, as_json: bool, **fixed: object
+    request: str, planner: PlannerName | None, stored: bool, export: ExportName | None, as_json: bool, **fixed: object
 ) -> int:
     """Show the call that would be drawn first for REQUEST: the model, why it, and every parameter.
 
@@ -47,7 +48,7 @@ def command(
     from tool_specs.exports import EXPORTS, caveat, to_a1111
 
     text, options = checked_request(request), options_of(fixed)
-    workshop = Workshop(planner)
+    workshop = Workshop(planner, stored=stored)
     check_pins(workshop.catalog, options)
     state = workshop.graph().invoke({"request": text, "options": options}, interrupt_before=["approve"])
     proposal, shortlist = state["proposal"], state["shortlist"]

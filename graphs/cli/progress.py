@@ -36,13 +36,15 @@ class RequestProgress:
         self._console = console
         self._name = name
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("steps"),
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[object, TaskID] = {}
         self._shows = {
             "shortlist": self._shortlist,
             "call": self._call,
+            "weights": self._weights,
             "step": self._step,
             "retry": self._retry,
             "attempt": self._attempt,
@@ -101,11 +103,18 @@ class RequestProgress:
         label = f"[dim]{self._label(event)}[/]"
         self._say(f"{label}  {escape(' · '.join(part for part in parts if part))}")
         self._end(event)
-        self._tasks[event.get("branch")] = self._bars.add_task(label, total=None)
+        self._tasks[event.get("branch")] = self._bars.add_task(label, total=None, unit="steps")
+
+    def _weights(self, event: Event) -> None:
+        if (task := self._tasks.get(event.get("branch"))) is not None:
+            done, total = (cast("int", event[name]) // 2**20 for name in ("done", "total"))
+            self._bars.update(task, completed=done, total=total or None, unit=f"MB, {event['what']}")
 
     def _step(self, event: Event) -> None:
         if (task := self._tasks.get(event.get("branch"))) is not None:
-            self._bars.update(task, completed=cast("int", event["step"]), total=cast("int", event["total"]))
+            self._bars.update(
+                task, completed=cast("int", event["step"]), total=cast("int", event["total"]), unit="steps"
+            )
 
     def _retry(self, event: Event) -> None:
         self._say(f"[yellow]{self._label(event)}[/]  {escape(str(event['reason']))}; trying it again")

@@ -85,9 +85,7 @@ def command(request: str | None, limit: int, commercial: bool, rating: ContentRa
     if stored:
         shortlist = workshop.stored_shortlister(rules).shortlist(text, k=limit, explain=why)
     else:
-        from tool_specs.search.shortlist import Shortlister
-
-        shortlist = Shortlister(workshop.catalog, workshop.shortlister.embedder, rules=rules).shortlist(text, k=limit)
+        shortlist = workshop.pocket_shortlister(rules).shortlist(text, k=limit)
     return _show(text, shortlist, stored=stored, why=why, as_json=as_json)
 
 

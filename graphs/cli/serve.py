@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from diffagent_tools.serving.api.settings import ServerSettings, chosen_server_key
-from graphs.cli.options import planner_option
+from graphs.cli.options import planner_option, stored_option
 from tool_specs.command_line import DONE
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--grace", type=float, default=ServerSettings.grace_seconds, show_default=True, metavar="SECONDS",
               help="When stopped: how long pictures that are being drawn may take to end.")  # fmt: skip
 @planner_option
+@stored_option
 def command(
     host: str,
     port: int,
@@ -60,6 +61,7 @@ def command(
     deadline: float,
     grace: float,
     planner: PlannerName | None,
+    stored: bool,
 ) -> int:
     """Serve the web page, and answer OpenAI and MCP clients.
 
@@ -93,7 +95,7 @@ def command(
     )
     screen = console(stderr=True)
     with screen.status("starting"):
-        workshop = Workshop(planner)
+        workshop = Workshop(planner, stored=stored)
         check_writable(workshop.home, remedy="set DIFFAGENT_HOME to a folder of yours")
         app = _application(workshop, settings)
 

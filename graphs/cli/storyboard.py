@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from graphs.cli.options import fixed_options, json_option, planner_option, run_options
+from graphs.cli.options import fixed_options, json_option, planner_option, run_options, stored_option
 
 if TYPE_CHECKING:
     from graphs.cli.sheets import Row
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @run_options
 @fixed_options
 @planner_option
+@stored_option
 @json_option
 def command(
     story: str | None,
@@ -29,6 +30,7 @@ def command(
     seconds: float | None,
     thread: str | None,
     planner: PlannerName | None,
+    stored: bool,
     as_json: bool,
     **fixed: object,
 ) -> int:
@@ -49,7 +51,7 @@ def command(
 
     text = None if story is None else checked_story(story)
     options = options_of(fixed, max_attempts=attempts, max_seconds=seconds)
-    workshop = Workshop(planner)
+    workshop = Workshop(planner, stored=stored)
     check_pins(workshop.catalog, options)
     telling = SheetCommand("storyboard", workshop.storyboard, rows_of, lambda shot: f"shot {shot}")
     return draw_sheet(telling, workshop, text, options, thread=thread, out=out, as_json=as_json)

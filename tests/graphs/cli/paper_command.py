@@ -10,15 +10,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from graphs import workshop
 from graphs.cli.main import main
 from graphs.workshop import Workshop
 from tests.graphs.paper_world import CATALOG, BrightnessReward, PaperBackend, WordEmbedder
 from tool_specs.search.shortlist import Shortlister
 
 
-def furnish(put: Callable[[type, str, object], None], backend: PaperBackend) -> None:
-    """Put the paper world into the workshop."""
+def furnish(put: Callable[[object, str, object], None], backend: PaperBackend) -> None:
+    """Put the paper world into the workshop; what search ranks first plans, as the pocket planner knows no paper."""
+    put(workshop, "DEFAULT_PLANNER", "retrieval")
     put(Workshop, "catalog", CATALOG)
+    put(Workshop, "embedder", WordEmbedder())
     put(Workshop, "shortlister", Shortlister(CATALOG, WordEmbedder()))
     put(Workshop, "backend", backend)
     put(Workshop, "reward", BrightnessReward())

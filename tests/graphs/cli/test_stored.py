@@ -1,0 +1,77 @@
+"""Drawing with the models of a catalog of one's own: here the pocket models, imported like any others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graphs.cli.main import main
+from tests.graphs.cli.conftest import Result
+from tool_specs.pocket import POCKET_DIR
+
+pytestmark = pytest.mark.skipif(
+    not (POCKET_DIR / "records").is_dir(), reason="the pocket world is not in the package: make pocket-train"
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Runs the command in a new home, whose catalog holds the pocket models."""
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
+    for name in ("DIFFAGENT_BASE_URL", "DIFFAGENT_MODELS", "DIFFAGENT_REWARDS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def command(*arguments: str) -> Result:
+        code = main(arguments)
+        captured = capfd.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    assert command("import", str(POCKET_DIR / "records")).code == 0
+    return command
+
+
+def test_it_is_drawn_and_taken_without_a_reward_model_if_it_has_no_fault(run: Callable[..., Result]) -> None:
+    drawn = run("draw", "--stored", "a fox", "--force", "--steps", "4", "--json").document
+    (attempt,) = drawn["attempts"]
+    assert (attempt["call"]["checkpoint"], attempt["verdict"], attempt["reward"]) == ("civitai:9001@9101", "ok", 1.0)
+    assert attempt["scores"] == {"none": 1.0}
+    assert Path(drawn["best"]["reference"]["path"]).is_file()
+
+
+def test_what_was_named_is_looked_up_there(run: Callable[..., Result]) -> None:
+    picked = run("pick", "--stored", "a fox", "--model", "9003", "--lora", "9011:0.5", "--json").document
+    assert picked["call"]["checkpoint"] == "civitai:9003@9103"
+    assert picked["call"]["loras"] == [{"id": "civitai:9011@9111", "weight": 0.5}]
+    for option in ("--model", "--lora"):
+        unknown = run("pick", "--stored", "a fox", option, "123456")
+        assert (unknown.code, unknown.stdout) == (2, "")
+        assert "123456" in unknown.stderr
+
+
+def test_the_pocket_planner_stays_with_the_pocket_models(run: Callable[..., Result]) -> None:
+    refused = run("draw", "--stored", "a fox", "--planner", "pocket")
+    assert refused.code == 2
+    assert "choose --planner retrieval or server" in refused.stderr
+
+
+def test_reward_models_that_are_not_there_are_missed(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFFAGENT_REWARDS", str(tmp_path / "rewards"))
+    missing = run("draw", "--stored", "a fox")
+    assert missing.code == 2
+    assert str(tmp_path / "rewards") in missing.stderr
+
+
+def test_without_a_catalog_there_is_nothing_to_draw_with(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "empty"))
+    nothing = run("draw", "--stored", "a fox", "--json")
+    assert nothing.code == 2
+    assert json.loads(nothing.stdout or "null") is None or nothing.document["error"]
+    assert "diffagent sync" in nothing.stderr + nothing.stdout
