@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from graphs.cli.main import main
+from graphs.workshop import Workshop
 from tests.graphs.cli.conftest import Result
-from tool_specs.pocket import POCKET_DIR
+from tool_specs.pocket import POCKET_DIR, pocket_file
 
 pytestmark = pytest.mark.skipif(
     not (POCKET_DIR / "records").is_dir(), reason="the pocket world is not in the package: make pocket-train"
@@ -75,3 +77,28 @@ def test_without_a_catalog_there_is_nothing_to_draw_with(
     assert nothing.code == 2
     assert json.loads(nothing.stdout or "null") is None or nothing.document["error"]
     assert "diffagent sync" in nothing.stderr + nothing.stdout
+
+
+def test_weights_are_found_in_ones_own_folder_and_the_graph_tells_how_far_it_is(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pocket animals under another number and file name."""
+    text = (POCKET_DIR / "records" / "9001.json").read_text(encoding="utf-8")
+    for number, other in (("9001", "7001"), ("9101", "7101"), ("9201", "7201"), ("pocket_animals", "our_animals")):
+        text = text.replace(number, other)
+    (tmp_path / "7001.json").write_text(text, encoding="utf-8")
+    assert run("import", str(tmp_path / "7001.json")).code == 0
+    file = tmp_path / "models" / "checkpoints" / "renamed.safetensors"
+    file.parent.mkdir(parents=True)
+    shutil.copy(pocket_file("pocket_animals.safetensors"), file)
+    monkeypatch.setenv("DIFFAGENT_MODELS", str(tmp_path / "models"))
+
+    graph = Workshop(stored=True).graph()
+    request = {"request": "a fox", "options": {"model": "civitai:7001@7101", "steps": 4}}
+    events = list(graph.stream(request, stream_mode="custom"))
+
+    weights = [event for event in events if event["event"] == "weights"]
+    assert {event["what"] for event in weights} == {"hashing"}
+    assert weights[-1]["done"] == weights[-1]["total"] == file.stat().st_size
+    assert events.index(weights[-1]) < next(n for n, event in enumerate(events) if event["event"] == "step")
+    assert events[-1]["status"] == "accepted"
