@@ -128,9 +128,11 @@ class Workshop:
     def backend(self) -> Backend:
         """What draws."""
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+        from diffagent_tools.backends.memory import MemoryBudget
         from diffagent_tools.backends.queued import QueuedBackend
 
-        return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load))
+        memory = MemoryBudget.from_environment()
+        return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load, memory=memory))
 
     @cached_property
     def reward(self) -> Reward:
