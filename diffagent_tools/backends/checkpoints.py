@@ -63,6 +63,7 @@ class LoadedCheckpoint:
         self._loras = LoadedLoras(self._pipeline, spec)
         self._other_vae = OtherVae(self._pipeline, spec)
         self._device = device
+        self._storages: dict[str, dict[int, int]] = {}
         self.is_sound = True
         self.parameters = sum(parameter.numel() for _, parameter in named_weights(self._pipeline))
 
@@ -78,8 +79,11 @@ class LoadedCheckpoint:
 
     def storages(self, device: torch.device) -> dict[int, int]:
         """Address to bytes of all that it has loaded to a kind of device."""
-        weights = (parameter.data for _, parameter in named_weights(self._pipeline))
-        return storage_sizes(chain(weights, self._loras.merged.tensors(), self._other_vae.tensors()), device.type)
+        if device.type not in self._storages:
+            weights = (parameter.data for _, parameter in named_weights(self._pipeline))
+            tensors = chain(weights, self._loras.merged.tensors(), self._other_vae.tensors())
+            self._storages[device.type] = storage_sizes(tensors, device.type)
+        return self._storages[device.type]
 
     def move(self, device: torch.device) -> None:
         """Move to a device, without what is quickly put in again: merged networks, and a VAE of another file."""
@@ -89,11 +93,13 @@ class LoadedCheckpoint:
         self._other_vae.let_go()
         self._pipeline.to(device)
         self._device = device
+        self._storages.clear()
 
     def share_with(self, other: LoadedCheckpoint) -> None:
         """Hold weights that both have on the same device once. No network is merged into this one."""
         originals = {name: other._loras.merged.original(weight) for name, weight in named_weights(other._pipeline)}
         share(named_weights(self._pipeline), originals)
+        self._storages.clear()
 
     def draw(
         self,
@@ -124,6 +130,8 @@ class LoadedCheckpoint:
         embeddings = [network for network in networks if network.spec.type == "TextualInversion"]
         vae = next((network for network in networks if network.spec.type == "VAE"), None)
         loras = [network for network in networks if network.spec.type not in ("TextualInversion", "VAE")]
+        if networks or self.lora_ids or fallback.offload:
+            self._storages.clear()
         self.is_sound = False
         with (
             quiet_libraries(),

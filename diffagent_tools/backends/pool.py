@@ -82,10 +82,12 @@ class CheckpointPool:
             Exception: What `load` raises; the checkpoint is then not in the pool.
         """
         tier = self._tiers[-1 if waiting else 0]
-        checkpoint = self._take(stamp)
-        size = expected if checkpoint is None else checkpoint.size
         self._latest = stamp
-        self._make_room(tier, size)
+        if stamp in tier.held:
+            tier.held[stamp] = tier.held.pop(stamp)
+            return tier.held[stamp]
+        checkpoint = self._take(stamp)
+        self._make_room(tier, expected if checkpoint is None else checkpoint.size)
         if checkpoint is None:
             checkpoint = load(tier.device)
         self._put(tier, stamp, checkpoint)
@@ -121,11 +123,9 @@ class CheckpointPool:
         tier.held[stamp] = checkpoint
 
     def _make_room(self, tier: Tier, size: int) -> None:
-        while tier.size() + size > tier.limit:
-            oldest = next((stamp for stamp in tier.held if stamp != self._latest), None)
-            if oldest is None:
-                return
-            self._move_down(tier, oldest)
+        others = [stamp for stamp in tier.held if stamp != self._latest]
+        while others and tier.size() + size > tier.limit:
+            self._move_down(tier, others.pop(0))
 
     def _move_down(self, tier: Tier, stamp: FileStamp) -> None:
         """Move a checkpoint to the next tier; without one, or where it is larger than all of that, it goes."""
