@@ -43,14 +43,15 @@ class Fallback:
 
 
 _ALONE: Final = Fallback("with no other checkpoint on the device", alone=True, eases_loading=True)
-_TILED: Final = replace(_ALONE, said="the VAE in slices and tiles", tiled_vae=True, eases_loading=False)
+_FEWER: Final = replace(_ALONE, said="fewer pictures together", halves_batches=True, eases_loading=False)
+_TILED: Final = replace(_FEWER, said="the VAE in slices and tiles", tiled_vae=True)
 _SLICED: Final = replace(_TILED, said="attention in slices", sliced_attention=True)
 _OFFLOADED: Final = replace(_SLICED, said="one model on the device at a time", offload="model", eases_loading=True)
 
 FALLBACKS: Final = (
     Fallback("as usual"),
     _ALONE,
-    replace(_ALONE, said="fewer pictures together", halves_batches=True, eases_loading=False),
+    _FEWER,
     _TILED,
     _SLICED,
     _OFFLOADED,
@@ -95,11 +96,11 @@ def step_down(now: Economy, *, pictures: int, is_loading: bool, offloads: bool, 
         useful = (
             (not is_loading or fallback.eases_loading)
             and (not fallback.offload or offloads)
-            and (not fallback.halves_batches or pictures > 1)
             and (fallback is not _ALONE or others)
+            and (fallback is not _FEWER or pictures > 1)
         )
         if useful:
-            return Economy(level, max(1, pictures // 2) if fallback.halves_batches else now.batch)
+            return Economy(level, pictures // 2 if fallback is _FEWER else now.batch)
     return None
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     world = WORLDS[weights](Path(folder))
     with quiet_libraries():
         seconds = WORKLOADS[workload].run(CONTENDERS[contender](world), world, int(rounds))
-    print(json.dumps({"seconds": seconds, "memory_mb": most_memory_mb()}))  # noqa: T201 - read by the parent
+    print(json.dumps({"seconds": seconds.wall, "cpu": seconds.cpu, "memory_mb": most_memory_mb()}))  # noqa: T201 - read by the parent
 
 
 if __name__ == "__main__":

@@ -74,6 +74,13 @@ def test_only_what_can_help_is_tried(situation: dict[str, int], expected: list[s
     assert _way_down(**situation) == expected  # type: ignore[arg-type]
 
 
+def test_a_batch_is_halved_first_where_a_single_picture_has_gone_further_down() -> None:
+    tiled = Economy(level=3)
+    assert tiled.fallback.said == TILED
+    lower = step_down(tiled, pictures=8, is_loading=False, offloads=True, others=False)
+    assert lower == Economy(level=3, batch=4)
+
+
 @contextmanager
 def _memory(monkeypatch: pytest.MonkeyPatch, enough: Callable[[UNet2DConditionModel, int], bool]) -> Iterator[None]:
     """Memory runs out in the denoiser, unless there is enough for it and the latent pixels of a batch."""
