@@ -132,7 +132,7 @@ class CheckpointPool:
         checkpoint = tier.held.pop(stamp)
         below = self._tiers[self._tiers.index(tier) + 1 :]
         if not below or checkpoint.size > below[0].limit:
-            log.info("%s goes: %.2f GB are needed", checkpoint.spec.id, checkpoint.size / 1e9)
+            log.info("%s goes and gives %.2f GB back", checkpoint.spec.id, checkpoint.size / 1e9)
             return
         self._make_room(below[0], checkpoint.size)
         log.info("%s moves from %s to %s", checkpoint.spec.id, tier.device, below[0].device)
