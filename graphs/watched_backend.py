@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from tool_specs.calls import Call
 
 OnStep = Callable[[StepProgress], None]
+T = TypeVar("T")
 
 
 class WatchedBackend:
@@ -32,6 +35,15 @@ class WatchedBackend:
 
     def draw(self, call: Call, *, on_step: OnStep | None = None, cancel: threading.Event | None = None) -> Drawing:
         """Draw with the wrapped backend; see `Backend.draw`."""
+        return self._watched(partial(self._backend.draw, call), on_step, cancel)
+
+    def draw_batch(
+        self, calls: Sequence[Call], *, on_step: OnStep | None = None, cancel: threading.Event | None = None
+    ) -> list[Drawing]:
+        """Draw with the wrapped backend; see `Backend.draw_batch`."""
+        return self._watched(partial(self._backend.draw_batch, calls), on_step, cancel)
+
+    def _watched(self, draw: Callable[..., T], on_step: OnStep | None, cancel: threading.Event | None) -> T:
         wishes = [event for event in (self._cancel, cancel) if event is not None]
         self.fault = None
 
@@ -43,7 +55,7 @@ class WatchedBackend:
                 self.stop.set()
 
         try:
-            return self._backend.draw(call, on_step=report, cancel=self.stop)
+            return draw(on_step=report, cancel=self.stop)
         except BaseException as fault:
             self.fault = fault
             raise

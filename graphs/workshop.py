@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from graphs.events import tell_of_weights
 from graphs.folders import check_writable
@@ -153,14 +153,16 @@ class Workshop:
     def backend(self) -> Backend:
         """What draws."""
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+        from diffagent_tools.backends.memory import MemoryBudget
         from diffagent_tools.backends.queued import QueuedBackend
 
-        if not self._stored:
-            return QueuedBackend(DiffusersBackend(self.catalog, pictures=self.store.load))
-        from tool_specs.downloads import WeightsFiles
+options: dict[str, Any] = {"pictures": self.store.load, "memory": MemoryBudget.from_environment()}
+        if self._stored:
+            from tool_specs.downloads import WeightsFiles
 
-        files = WeightsFiles.from_environment(known=self.stored_catalog.database.local_files(), on_step=tell_of_weights)
-        return QueuedBackend(DiffusersBackend(self.catalog, files=files, pictures=self.store.load))
+            known = self.stored_catalog.database.local_files()
+            options["files"] = WeightsFiles.from_environment(known=known, on_step=tell_of_weights)
+        return QueuedBackend(DiffusersBackend(self.catalog, **options))
 
     @cached_property
     def reward(self) -> Reward:

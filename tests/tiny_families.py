@@ -19,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from diffagent_tools.ldm import UNET_PREFIX, VAE_PREFIX, ldm_state, open_clip_state, unet_keys, vae_keys
 from finetune.pocket.kohya import save_kohya_lora
-from finetune.pocket.ldm import UNET_PREFIX, VAE_PREFIX, ldm_state, save_single_file, unet_keys, vae_keys
+from finetune.pocket.ldm import save_single_file
 from finetune.pocket.tokenizer import build_tokenizer
 from tests.tiny_world import SCHEDULE
 from tool_specs.calls import Call
@@ -138,29 +139,6 @@ def build_sd15(folder: Path) -> tuple[StableDiffusionPipeline, Path]:
     return pipeline, folder
 
 
-def _open_clip_state(encoder: CLIPTextModel | CLIPTextModelWithProjection) -> dict[str, Tensor]:
-    """The text encoder of SD 2.x, or the second one of SDXL, as OpenCLIP names it."""
-    state = {name.removeprefix("text_model."): tensor for name, tensor in encoder.state_dict().items()}
-    tensors = {
-        "positional_embedding": state["embeddings.position_embedding.weight"],
-        "token_embedding.weight": state["embeddings.token_embedding.weight"],
-        "ln_final.weight": state["final_layer_norm.weight"],
-        "ln_final.bias": state["final_layer_norm.bias"],
-    }
-    if "text_projection.weight" in state:
-        tensors["text_projection"] = state["text_projection.weight"].T
-    names = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
-    for layer in range(encoder.config.num_hidden_layers):
-        old, new = f"encoder.layers.{layer}", f"transformer.resblocks.{layer}"
-        for kind in ("weight", "bias"):
-            qkv = [state[f"{old}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            tensors[f"{new}.attn.in_proj_{kind}"] = torch.cat(qkv)
-            tensors[f"{new}.attn.out_proj.{kind}"] = state[f"{old}.self_attn.out_proj.{kind}"]
-            for theirs, ours in names.items():
-                tensors[f"{new}.{ours}.{kind}"] = state[f"{old}.{theirs}.{kind}"]
-    return tensors
-
-
 def build_sd2(folder: Path) -> tuple[StableDiffusionPipeline, Path]:
     """`model.safetensors` and `config/` in a folder, and the same as a pipeline: SD 2.x, whose text encoder is
     OpenCLIP's."""
@@ -178,7 +156,7 @@ def build_sd2(folder: Path) -> tuple[StableDiffusionPipeline, Path]:
     unet, vae = pipeline.unet.state_dict(), pipeline.vae.state_dict()
     tensors = {UNET_PREFIX + key: unet[name] for name, key in unet_keys(pipeline.unet).items()}
     tensors |= {VAE_PREFIX + key: vae[name] for name, key in vae_keys(pipeline.vae).items()}
-    text = _open_clip_state(pipeline.text_encoder)
+    text = open_clip_state(pipeline.text_encoder)
     tensors |= {f"cond_stage_model.model.{name}": tensor for name, tensor in text.items()}
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, folder / "model.safetensors")
     _write_config(pipeline, folder / "config")
@@ -216,7 +194,7 @@ def build_sdxl(folder: Path) -> tuple[StableDiffusionXLPipeline, Path]:
         f"conditioner.embedders.0.transformer.text_model.{name.removeprefix('text_model.')}": tensor
         for name, tensor in first.items()
     }
-    second = _open_clip_state(pipeline.text_encoder_2)
+    second = open_clip_state(pipeline.text_encoder_2)
     tensors |= {f"conditioner.embedders.1.model.{name}": tensor for name, tensor in second.items()}
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, folder / "model.safetensors")
     _lora(folder / "style.safetensors", 2048)

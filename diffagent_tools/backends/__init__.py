@@ -9,12 +9,14 @@ from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 
 if TYPE_CHECKING:
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.backends.memory import MemoryBudget
     from diffagent_tools.backends.queued import QueuedBackend
 
-__all__ = ["Backend", "DiffusersBackend", "Drawing", "QueuedBackend", "StepProgress"]
+__all__ = ["Backend", "DiffusersBackend", "Drawing", "MemoryBudget", "QueuedBackend", "StepProgress"]
 
 _LAZY = {
     "DiffusersBackend": "diffagent_tools.backends.diffusers_backend",
+    "MemoryBudget": "diffagent_tools.backends.memory",
     "QueuedBackend": "diffagent_tools.backends.queued",
 }
 

@@ -158,7 +158,9 @@ class Conditioning:
         import torch
 
         framed = [_framed(chunk, tokenizer) for chunk in chunks]
-        ids = torch.tensor([[token for token, _ in chunk] for chunk in framed], device=encoder.device)
+        # Not the encoder's own device: weights that wait in RAM come to this one when they are needed.
+        device = self._pipeline._execution_device
+        ids = torch.tensor([[token for token, _ in chunk] for chunk in framed], device=device)
         with torch.no_grad():
             output = encoder(ids, output_hidden_states=True)
             states: torch.Tensor = output.hidden_states[-clip_skip]

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING
 
-from diffagent_tools.backends.checkpoints import LoadedCheckpoint
-from diffagent_tools.backends.networks import FileStamp, Network, check_networks
-from diffagent_tools.backends.pipelines import check_call, first_line, out_of_memory, pipeline_kind
+from diffagent_tools.backends.batches import passes
+from diffagent_tools.backends.checked_calls import CallCheck
+from diffagent_tools.backends.engine import DiffusersEngine
+from diffagent_tools.backends.memory import MemoryBudget
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.backends.steps import Steps
-from diffagent_tools.devices import fitting_threads, require, torch_device
+from diffagent_tools.devices import require, torch_device
 from tool_specs.calls import MAX_SEED, Call
-from tool_specs.compatibility import compatible
-from tool_specs.configs import config_of
-from tool_specs.exceptions import (
-    BackendError,
-    CallError,
-    CatalogError,
-    ConfigError,
-    DiffAgentError,
-    WeightsError,
-)
+from tool_specs.exceptions import WeightsError
 from tool_specs.pocket import pocket_file
 from tool_specs.spec import ToolSpec
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
     from tool_specs.catalog import AnyCatalog
-
-log = logging.getLogger(__name__)
-
-KEPT_BYTES: Final = 4 * 2**30
-"""Checkpoints stay loaded while their weights together are smaller than this; the latest one always stays."""
 
 
 def shipped_file(spec: ToolSpec) -> Path:
@@ -56,23 +39,12 @@ def shipped_file(spec: ToolSpec) -> Path:
     return pocket_file(spec.primary_file.name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A checked call with everything that it names."""
-
-    call: Call
-    checkpoint: ToolSpec
-    networks: Sequence[Network]
-    start: Image | None
-    after_step: Steps
-
-
 class DiffusersBackend:
     """Draws calls with diffusers.
 
-    A checkpoint is loaded once and stays; networks come and go, and its weights are then what they were, to the last
-    bit. On one machine the same call with the same seed gives the same bytes. One picture is drawn at a time: calls
-    from several threads wait for each other.
+    Checkpoints stay loaded within a budget of memory; networks come and go, and the weights are then what they were, to
+    the last bit. On one machine the same call with the same seed gives the same bytes. One pass is drawn at a time:
+    calls from several threads wait for each other.
     """
 
     def __init__(
@@ -83,6 +55,7 @@ class DiffusersBackend:
         files: Callable[[ToolSpec], Path] = shipped_file,
         configs: Mapping[str, Path] | None = None,
         pictures: Callable[[str], Image] | None = None,
+        memory: MemoryBudget | None = None,
     ) -> None:
         """Set the backend up; nothing is loaded before the first picture.
 
@@ -95,25 +68,25 @@ class DiffusersBackend:
                 from the model hub.
             pictures: Gives the picture that a call begins from by its SHA-256: `ArtifactStore.load`. Without it, no
                 image-to-image.
+            memory: What loaded checkpoints may take; a part of what is free by default.
         """
-        self._catalog = catalog
-        self._device_name = device
+        self._check = CallCheck(catalog, files, pictures)
+        self._device = device
         self._files = files
         self._configs = dict(configs or {})
-        self._pictures = pictures
-        self._checkpoints: dict[FileStamp, LoadedCheckpoint] = {}
-        self._checkpoint_loads = 0
+        self._memory = memory or MemoryBudget()
+        self._engine: DiffusersEngine | None = None
         self._lock = threading.Lock()
 
     @property
     def loaded(self) -> dict[str, tuple[str, ...]]:
-        """Spec ids of the loaded checkpoints, least recently used first, each with the LoRAs loaded into it."""
-        return {checkpoint.spec.id: checkpoint.lora_ids for checkpoint in list(self._checkpoints.values())}
+        """Spec ids of the loaded checkpoints, each with the LoRAs loaded into it; what would go first comes first."""
+        return {checkpoint.spec.id: checkpoint.lora_ids for checkpoint in self._engine.loaded} if self._engine else {}
 
     @property
     def checkpoint_loads(self) -> int:
         """How many times a checkpoint was read from its file so far."""
-        return self._checkpoint_loads
+        return self._engine.checkpoint_loads if self._engine else 0
 
     def draw(
         self,
@@ -138,141 +111,54 @@ class DiffusersBackend:
             ConfigError: A library of the `local` extra, the device, or the store to begin from is missing.
             DrawingCancelled: `cancel` was set.
         """
-        started = time.perf_counter()
-        if call.seed is None:
-            call = call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
-        checkpoint = self._spec(call.checkpoint)
-        networks = self._networks(call, checkpoint)
-        job = _Job(call, checkpoint, networks, self._start(call), Steps(on_step, cancel))
-        with self._lock:
-            job.after_step.stop_if_asked(0)
-            require("torch", "diffusers", "transformers", "peft")
-            image = self._attempt(job, frugal=False) or self._attempt(job, frugal=True)
-        return Drawing(image=cast("Image", image), call=call, seconds=time.perf_counter() - started)
+        return self.draw_batch([call], on_step=on_step, cancel=cancel)[0]
 
-    def _attempt(self, job: _Job, *, frugal: bool) -> Image | None:
-        """The picture; None where memory ran out and less of it may do.
+    def draw_batch(
+        self,
+        calls: Sequence[Call],
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Drawing]:
+        """Draw several calls; those that differ by their seeds alone are denoised together.
+
+        A picture is the one that `draw` gives for its call, up to the rounding of larger matrix products. All calls are
+        checked before the first one is drawn.
 
         Args:
-            job: What to draw.
-            frugal: Whether to draw with no other checkpoint loaded and the VAE in tiles.
+            calls: What to draw, in any order; all those of one checkpoint are drawn before the next one.
+            on_step: As for `draw`; its steps are those of the pass under way, and begin anew with the next one.
+            cancel: Set it from any thread to stop before the next step.
+
+        Returns:
+            The drawings in the order of the calls.
+
+        Raises:
+            DiffAgentError: As `draw`. One call that cannot be drawn ends the batch, and its other pictures are lost.
         """
-        if frugal:
-            # Not earlier: only when the exception is gone do its frames let go of the memory.
-            self._unload()
-        device = torch_device(self._device_name)
-        stamp = FileStamp.of(self._files(job.checkpoint))
-        try:
-            loaded = self._load(job.checkpoint, stamp, device)
-            if frugal:
-                loaded.save_memory()
-            job.after_step.stop_if_asked(0)
-            with fitting_threads(loaded.parameters):
-                return loaded.draw(job.call, job.networks, job.start, _noise_source(job.call), job.after_step)
-        except DiffAgentError:
-            raise
-        except BaseException as error:
-            if error is job.after_step.error:
-                raise
-            # A pipeline that was interrupted or failed anywhere may be in any state.
-            self._checkpoints.pop(stamp, None)
-            if not isinstance(error, Exception):
-                raise
-            if frugal or not out_of_memory(error):
-                raise self._explained(error, job.call) from error
-            log.warning(
-                "out of memory while drawing %s at %dx%d (%s): drawn again with no other checkpoint loaded and the VAE "
-                "in tiles",
-                *(job.call.checkpoint, *job.call.final_size, first_line(error)),
+        started = time.perf_counter()
+        seeded = [
+            call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)}) if call.seed is None else call
+            for call in calls
+        ]
+        after_step = Steps(on_step, cancel)
+        groups = [(places, self._check.checked(seeded[places[0]])) for places in passes(seeded)]
+        drawings: dict[int, Drawing] = {}
+        for places, checked in groups:
+            seeds = [seeded[place].seed or 0 for place in places]
+            with self._lock:
+                after_step.stop_if_asked(0)
+                images = self._started().draw(checked, seeds, after_step)
+            seconds = time.perf_counter() - started
+            for place, image in zip(places, images, strict=True):
+                drawings[place] = Drawing(image=image, call=seeded[place], seconds=seconds)
+        return [drawings[place] for place in range(len(calls))]
+
+    def _started(self) -> DiffusersEngine:
+        """The engine, which looks at the device and its free memory when the first picture is drawn."""
+        if self._engine is None:
+            require("torch", "diffusers", "transformers", "peft")
+            self._engine = DiffusersEngine(
+                torch_device(self._device), self._files, configs=self._configs, memory=self._memory
             )
-        return None
-
-    def _spec(self, spec_id: str) -> ToolSpec:
-        try:
-            return self._catalog.get(spec_id)
-        except CatalogError as error:
-            raise CallError(str(error)) from error
-
-    def _networks(self, call: Call, checkpoint: ToolSpec) -> Sequence[Network]:
-        """The call's networks with their files, after checking that everything fits together."""
-        pipeline_kind(checkpoint)
-        if not checkpoint.is_checkpoint:
-            msg = f"{checkpoint.id} ({checkpoint.model_name}) is a {checkpoint.type}; a call draws with a Checkpoint"
-            raise CallError(msg)
-        if call.family != checkpoint.family:
-            msg = (
-                f"the call is for {call.family!r}, but {checkpoint.id} is {checkpoint.family!r}; use that family's call"
-            )
-            raise CallError(msg)
-        check_call(call, checkpoint)
-        networks = []
-        for use in call.loras:
-            network = self._spec(use.id)
-            fit = compatible(network, checkpoint)
-            if not fit.ok:
-                msg = f"{network.id} does not load into {checkpoint.id}: {fit.reason}"
-                raise CallError(msg)
-            networks.append(Network(network, self._files(network), use.weight))
-        check_networks(networks, checkpoint)
-        return networks
-
-    def _start(self, call: Call) -> Image | None:
-        """The picture that a call begins from; None for text-to-image."""
-        if call.init_image is None:
-            return None
-        if self._pictures is None:
-            msg = (
-                f"the call begins from the picture {call.init_image[:12]}…, but this backend knows no store: "
-                "DiffusersBackend(catalog, pictures=store.load)"
-            )
-            raise ConfigError(msg)
-        return self._pictures(call.init_image)
-
-    def _load(self, checkpoint: ToolSpec, stamp: FileStamp, device: torch.device) -> LoadedCheckpoint:
-        """The loaded checkpoint; the least recently used ones make room for it."""
-        loaded = self._checkpoints.pop(stamp, None)
-        if loaded is None:
-            config = self._configs.get(checkpoint.family) or config_of(checkpoint)
-            loaded = self._read(checkpoint, stamp.path, config, device)
-        self._checkpoints[stamp] = loaded
-        while len(self._checkpoints) > 1 and sum(each.size for each in self._checkpoints.values()) > KEPT_BYTES:
-            del self._checkpoints[next(iter(self._checkpoints))]
-        return loaded
-
-    def _read(self, checkpoint: ToolSpec, path: Path, config: Path | str, device: torch.device) -> LoadedCheckpoint:
-        import torch
-
-        dtype = getattr(torch, pipeline_kind(checkpoint).dtype) if device.type == "cuda" else torch.float32
-        loaded = LoadedCheckpoint(checkpoint, path, config=config, device=device, dtype=dtype)
-        self._checkpoint_loads += 1
-        return loaded
-
-    def _unload(self) -> None:
-        """Give the memory of all checkpoints back."""
-        import torch
-
-        self._checkpoints.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-    def _explained(self, error: Exception, call: Call) -> BackendError:
-        """The one line that a person can act on."""
-        if out_of_memory(error):
-            self._unload()
-            return BackendError(
-                f"out of memory while drawing {call.checkpoint} at {call.width}x{call.height} (device "
-                f"{self._device_name!r}); draw smaller, or close what else uses the memory"
-            )
-        log.debug("drawing %s failed", call.checkpoint, exc_info=error)
-        return BackendError(
-            f"drawing {call.checkpoint} with {call.sampler}, {call.steps} steps at {call.width}x{call.height} failed: "
-            f"{type(error).__name__}: {first_line(error)}"
-        )
-
-
-def _noise_source(call: Call) -> torch.Generator:
-    """A generator on the CPU, so that a seed starts from the same noise on every device."""
-    import torch
-
-    return torch.Generator("cpu").manual_seed(call.seed or 0)
+        return self._engine

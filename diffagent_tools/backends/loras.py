@@ -44,12 +44,13 @@ class LoadedLoras:
         self._names: dict[FileStamp, str] = {}
         self._ids: dict[FileStamp, str] = {}
         self._loads = 0
-        self._merged = MergedNetworks(pipeline, checkpoint)
+        self.merged = MergedNetworks(pipeline, checkpoint)
+        """Those that are merged into the weights."""
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Their spec ids, least recently used first, then those that are merged into the weights."""
-        return (*(self._ids[stamp] for stamp in self._names), *self._merged.ids)
+        return (*(self._ids[stamp] for stamp in self._names), *self.merged.ids)
 
     def act(self, loras: Sequence[Network]) -> None:
         """Make exactly these LoRAs act, loading those that are not loaded yet.
@@ -58,7 +59,7 @@ class LoadedLoras:
             WeightsError: A file cannot be used.
         """
         merged = [lora for lora in loras if _is_merged(lora.path)]
-        self._merged.act(merged)
+        self.merged.act(merged)
         adapters = [lora for lora in loras if lora not in merged]
         names = []
         for lora in adapters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,14 @@ class MergedNetworks:
         self._originals: dict[nn.Parameter, Tensor] = {}
         self.ids: tuple[str, ...] = ()
         """Spec ids of those that act."""
+
+    def original(self, parameter: nn.Parameter) -> Tensor:
+        """The tensor of a parameter as the checkpoint's file has it."""
+        return self._originals.get(parameter, parameter.data)
+
+    def tensors(self) -> Iterable[Tensor]:
+        """The checkpoint's own tensors in whose place changed ones are."""
+        return self._originals.values()
 
     def act(self, networks: Sequence[Network]) -> None:
         """Make exactly these networks act; those that acted before are taken out unless they are the same.

@@ -34,6 +34,8 @@ _REDRAWN_BY: Final = MappingProxyType(
 )
 """Text-to-image pipeline to the one of the same components; diffusers' own search does not find Chroma's."""
 
+_OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "cannot allocate memory")
+"""What CUDA, torch and the system say when memory runs out."""
 _NOT_OF_FLOWS: Final = MappingProxyType(
     {
         "hires": ("hires fix", " and draw larger"),
@@ -177,9 +179,14 @@ def redrawing(pipeline: StableDiffusionPipeline) -> StableDiffusionImg2ImgPipeli
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the CPU or on the accelerator."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+    """Whether an exception, or one that led to it, says that memory ran out, on the CPU or on the accelerator."""
+    chain: BaseException | None = error
+    while chain is not None:
+        text = str(chain).lower()
+        if isinstance(chain, MemoryError) or any(said in text for said in _OUT_OF_MEMORY):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -60,5 +60,27 @@ class Backend(Protocol):
             WeightsError: A weights file is missing, damaged, pickled or of another architecture.
             BackendError: Drawing failed on the machine.
             DrawingCancelled: `cancel` was set.
+        """
+        ...
+
+    def draw_batch(
+        self,
+        calls: Sequence[Call],
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Drawing]:
+        """Draw several calls, those that differ by their seeds alone together where the backend can.
+
+        Args:
+            calls: What to draw, in any order.
+            on_step: Called after every denoising step; the steps begin anew with every pass.
+            cancel: Set it from any thread to stop before the next step.
+
+        Returns:
+            The drawings in the order of the calls.
+
+        Raises:
+            DiffAgentError: As `draw`. One call that cannot be drawn ends the batch, and its other pictures are lost.
         """
         ...

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from diffagent_tools.backends.batches import grouped
 from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from tool_specs.exceptions import DrawingCancelled
 
@@ -92,6 +93,30 @@ class QueuedBackend:
         draw = self._draw_in_turn if call.seed is None else self._drawn_once
         drawing = draw(call, on_step, cancel)
         return Drawing(image=drawing.image, call=drawing.call, seconds=time.perf_counter() - started)
+
+    def draw_batch(
+        self,
+        calls: Sequence[Call],
+        *,
+        on_step: Callable[[StepProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Drawing]:
+        """Draw several calls; see `Backend.draw_batch`.
+
+        Those of one checkpoint are one turn. They do not share drawings that are under way.
+
+        Raises:
+            DiffAgentError: What the wrapped backend raises.
+        """
+        started = time.perf_counter()
+        drawings: dict[int, Drawing] = {}
+        for places in grouped(calls, lambda call: call.checkpoint):
+            chosen = [calls[place] for place in places]
+            with self._turn(chosen[0].checkpoint, cancel):
+                drawn = self._backend.draw_batch(chosen, on_step=on_step, cancel=cancel)
+            seconds = time.perf_counter() - started
+            drawings |= {place: replace(one, seconds=seconds) for place, one in zip(places, drawn, strict=True)}
+        return [drawings[place] for place in range(len(calls))]
 
     def _drawn_once(
         self, call: Call, on_step: Callable[[StepProgress], None] | None, cancel: threading.Event | None

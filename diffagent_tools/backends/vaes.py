@@ -15,6 +15,7 @@ from tool_specs.spec import ToolSpec
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, StableDiffusionPipeline
+    from torch import Tensor
 
 
 class OtherVae:
@@ -50,12 +51,20 @@ class OtherVae:
             self._kept = None
             self._kept = stamp, self._load(vae, own)
         other = self._kept[1].to(own.device)
-        other.use_slicing, other.use_tiling = own.use_slicing, own.use_tiling
         self._pipeline.vae = other
         try:
             yield
         finally:
             self._pipeline.vae = own
+
+    def let_go(self) -> None:
+        """Keep no VAE for the next call."""
+        self._kept = None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """The weights of the VAE that is kept."""
+        if self._kept is not None:
+            yield from self._kept[1].parameters()
 
     def _load(self, vae: Network, own: AutoencoderKL) -> AutoencoderKL:
         """A VAE of the pipeline's configuration, with the weights of a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,13 +13,20 @@ if TYPE_CHECKING:
     from tool_specs.calls import Call
 
 
-def varied_noise(pipeline: StableDiffusionPipeline, call: Call, generator: torch.Generator) -> dict[str, Tensor]:
+def one_or_all(generators: Sequence[torch.Generator]) -> torch.Generator | list[torch.Generator]:
+    """Generators as diffusers wants them: a single one by itself."""
+    return generators[0] if len(generators) == 1 else list(generators)
+
+
+def varied_noise(
+    pipeline: StableDiffusionPipeline, call: Call, generators: Sequence[torch.Generator]
+) -> dict[str, Tensor]:
     """The pipeline's argument for the noise that text-to-image begins from; none without a variation.
 
     Args:
         pipeline: What draws.
         call: What it draws.
-        generator: Source of all noise; it moves on as if the pipeline had asked it.
+        generators: Source of all noise, one for each picture; they move on as if the pipeline had asked them.
     """
     if call.variation is None:
         return {}
@@ -26,11 +34,11 @@ def varied_noise(pipeline: StableDiffusionPipeline, call: Call, generator: torch
     from diffusers.utils.torch_utils import randn_tensor
 
     scale = pipeline.vae_scale_factor
-    shape = (1, pipeline.unet.config.in_channels, call.height // scale, call.width // scale)
-    kind = {"device": pipeline.unet.device, "dtype": pipeline.unet.dtype}
-    other = randn_tensor(shape, generator=torch.Generator("cpu").manual_seed(call.variation.seed), **kind)
-    own = randn_tensor(shape, generator=generator, **kind)
-    return {"latents": between(own, other, call.variation.strength)}
+    shape = (pipeline.unet.config.in_channels, call.height // scale, call.width // scale)
+    kind = {"device": pipeline._execution_device, "dtype": pipeline.unet.dtype}
+    other = randn_tensor((1, *shape), generator=torch.Generator("cpu").manual_seed(call.variation.seed), **kind)
+    own = randn_tensor((len(generators), *shape), generator=one_or_all(generators), **kind)
+    return {"latents": between(own, other.expand_as(own), call.variation.strength)}
 
 
 def between(first: Tensor, second: Tensor, strength: float) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from PIL.Image import Image
 
 from diffagent_tools.artifacts import ArtifactStore
-from diffagent_tools.backends import DiffusersBackend
+from diffagent_tools.backends import DiffusersBackend, MemoryBudget
 from diffagent_tools.embeddings import MiniLMEmbedder
 from diffagent_tools.toolkit import DiffAgentToolkit
 from tests.tiny_world import Shelf, TinyWorld, build_tiny_world
@@ -35,14 +35,21 @@ class Studio:
     loras: tuple[str, str]
     embedding: str
 
-    def backend(self, *, pictures: Callable[[str], Image] | None = None) -> DiffusersBackend:
+    def backend(
+        self,
+        *,
+        device: str = "cpu",
+        pictures: Callable[[str], Image] | None = None,
+        memory: MemoryBudget | None = None,
+    ) -> DiffusersBackend:
         """A backend that has loaded nothing yet."""
         return DiffusersBackend(
             self.shelf.catalog,
-            device="cpu",
+            device=device,
             files=self.shelf.file_of,
             configs={"pocket": self.world.config},
             pictures=pictures,
+            memory=memory,
         )
 
 

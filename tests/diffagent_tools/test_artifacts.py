@@ -15,6 +15,7 @@ from PIL import Image
 from sd_parsers import ParserManager
 
 from diffagent_tools.artifacts import SHEET_KEY, ArtifactStore, ImageReference, read_call
+from tests.killed_process import kill_after, started
 from tool_specs.calls import LoraUse, PocketCall
 from tool_specs.exceptions import ArtifactError
 from tool_specs.infotext import to_infotext
@@ -242,3 +243,15 @@ def test_a_sheet_carries_what_is_told_of_its_pictures_and_no_call(tmp_path: Path
         assert json.loads(sheet.info[SHEET_KEY]) == [{"title": "1. Fox", "image": None}]
     with pytest.raises(ArtifactError, match="holds no call"):
         read_call(reference["path"])
+
+
+@pytest.mark.parametrize("moment", ["drawing", "writing"])
+def test_a_process_that_is_killed_leaves_only_whole_pictures(tmp_path: Path, moment: str) -> None:
+    """Killed in the second step of a picture, or when all of its file is written but not in its place."""
+    kill_after(started("tests.killed_drawing", tmp_path, moment), tmp_path / "log", 8, seconds=120)
+    store = ArtifactStore(tmp_path / "store")
+    pictures = list(store.folder.rglob("*.png"))
+    assert pictures
+    for path in pictures:
+        assert store.load(path.stem).size == (32, 32)
+        assert read_call(path).prompt == "a fox"

@@ -15,9 +15,9 @@ import numpy as np
 
 from diffagent_tools.benchmarks.catalog.corpus import Corpus, Entry
 from diffagent_tools.benchmarks.catalog.figures import Searching
-from diffagent_tools.benchmarks.catalog.memory import memory_mb, most_memory_mb
 from diffagent_tools.benchmarks.catalog.stores import CONTENDERS, CORES
 from diffagent_tools.benchmarks.catalog.stores.protocol import Searched
+from diffagent_tools.benchmarks.memory import memory_mb, most_memory_mb
 from tool_specs.exceptions import DiffAgentError
 from tool_specs.naming import model_id_of
 

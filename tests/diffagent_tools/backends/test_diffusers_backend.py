@@ -451,8 +451,11 @@ def test_out_of_memory_is_drawn_again_with_less(
     _short_of_memory(monkeypatch, enough=lambda vae: vae.use_tiling)
     assert backend.draw(_call()).image.tobytes() == expected
     assert list(backend.loaded) == [CHECKPOINT]
-    assert [record.levelname for record in caplog.records if "out of memory while drawing" in record.message] == [
-        "WARNING"
+    said = [(each.levelname, each.message) for each in caplog.records if "out of memory" in each.message]
+    start = "out of memory while drawing 1 of civitai:1@101 at 32x32 (CUDA out of memory. Tried to allocate 2.00 GiB)"
+    assert said == [
+        ("WARNING", f"{start}: drawn again, with no other checkpoint on the device, 1 together"),
+        ("WARNING", f"{start}: drawn again, the VAE in slices and tiles, 1 together"),
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.full_size import size_of, tensors_of, write_random
+from diffagent_tools.benchmarks.backend.random_weights import size_of, tensors_of, write_random
 from tool_specs.families import FAMILIES
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 
 from diffagent_tools.backends.layer_names import named_layers
-from finetune.pocket.ldm import unet_keys
+from diffagent_tools.ldm import unet_keys
 from tests.tiny_families import build_sdxl
 
 

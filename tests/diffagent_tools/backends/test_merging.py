@@ -15,7 +15,7 @@ from torch import Tensor
 from diffagent_tools.backends import DiffusersBackend
 from diffagent_tools.backends.merging import MergedNetworks
 from diffagent_tools.backends.networks import Network
-from finetune.pocket.ldm import unet_keys
+from diffagent_tools.ldm import unet_keys
 from tests.diffagent_tools.conftest import Studio
 from tests.lycoris_layers import KERNEL_KINDS, KINDS, LycorisLayer, Matrix, difference, dora, low_rank
 from tests.tiny_families import assert_alike, build_sd15, build_sdxl, drawn_by_hand

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from diffagent_tools.backends import Backend, Drawing, StepProgress
+from diffagent_tools.backends import Backend, Drawing, MemoryBudget, StepProgress
 from diffagent_tools.backends.queued import QueuedBackend
 from tests.diffagent_tools.conftest import Studio
 from tests.waiting import until
@@ -148,14 +148,14 @@ def test_a_call_that_fails_fails_alone(held: Held) -> None:
         assert good.result().call.checkpoint == A
 
 
-def test_a_mixed_run_loads_each_checkpoint_once(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mixed_run_loads_each_checkpoint_once(studio: Studio) -> None:
     """With room for one checkpoint at a time."""
-    monkeypatch.setattr("diffagent_tools.backends.diffusers_backend.KEPT_BYTES", 0)
+    room_for_one = MemoryBudget(ram=0)
     calls = [call_of((A, B)[number % 2], seed=number) for number in range(12)]
-    alone = studio.backend()
+    alone = studio.backend(memory=room_for_one)
     pictures = [alone.draw(call).image.tobytes() for call in calls]
     assert alone.checkpoint_loads == 12
-    shared = studio.backend()
+    shared = studio.backend(memory=room_for_one)
     backend = QueuedBackend(shared)
     with ThreadPoolExecutor(12) as threads:
         assert [one.image.tobytes() for one in threads.map(backend.draw, calls)] == pictures

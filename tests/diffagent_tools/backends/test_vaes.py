@@ -8,7 +8,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from diffagent_tools.backends import DiffusersBackend
-from finetune.pocket.ldm import VAE_PREFIX, vae_keys
+from diffagent_tools.ldm import VAE_PREFIX, vae_keys
 from tests.diffagent_tools.conftest import Studio
 from tests.tiny_families import assert_alike, build_sd15, drawn_by_hand, tiny_vae
 from tests.tiny_world import Shelf

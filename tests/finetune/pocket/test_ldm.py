@@ -9,7 +9,8 @@ from safetensors import safe_open
 from torch import nn
 from transformers import CLIPTokenizer
 
-from finetune.pocket.ldm import save_single_file, unet_keys, vae_keys
+from diffagent_tools.ldm import unet_keys, vae_keys
+from finetune.pocket.ldm import save_single_file
 from finetune.pocket.tokenizer import build_tokenizer
 from tests.tiny_world import TinyModules, tiny_modules, tiny_pipeline, tiny_unet, write_config
 from tool_specs.exceptions import WeightsError

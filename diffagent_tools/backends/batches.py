@@ -1,0 +1,25 @@
+"""Which calls are drawn together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tool_specs.calls import Call
+
+
+def grouped(calls: Sequence[Call], key: Callable[[Call], Hashable]) -> list[list[int]]:
+    """The places of calls with equal keys, in the order in which the keys first appear."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, call in enumerate(calls):
+        groups.setdefault(key(call), []).append(place)
+    return list(groups.values())
+
+
+def passes(calls: Sequence[Call]) -> Iterator[list[int]]:
+    """The places of calls that differ by their seeds alone; all those of one checkpoint before the next one."""
+    for of_checkpoint in grouped(calls, lambda call: call.checkpoint):
+        chosen = [calls[place] for place in of_checkpoint]
+        for alike in grouped(chosen, lambda call: call.model_copy(update={"seed": None})):
+            yield [of_checkpoint[place] for place in alike]

@@ -1,0 +1,1 @@
+"""The backend beside a plain diffusers script: `python -m diffagent_tools.benchmarks.backend`."""

@@ -1,0 +1,56 @@
+"""The figures as a Markdown table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diffagent_tools.benchmarks.backend.workloads import WORKLOADS
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a workload took.
+
+    Attributes:
+        seconds: Of a picture, of the batch, or of all requests.
+        cpu: The processor's seconds among them.
+        memory_mb: Most memory of the process, in 10**6 bytes; pages of mapped files count.
+    """
+
+    seconds: float
+    cpu: float
+    memory_mb: float
+
+
+Results = Mapping[str, Mapping[str, Figures]]
+"""Workload to contender to figures."""
+
+
+def table(results: Results) -> str:
+    """A row for each workload, and below what the LoRA switch and the step cost by themselves, where they are known."""
+    lines = [
+        "| workload | ours, s (CPU) | plain diffusers, s (CPU) | plain / ours | by CPU | ours, MB | plain, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, both in results.items():
+        ours, plain = both["ours"], both["plain"]
+        times = " | ".join(f"{one.seconds:.3f} ({one.cpu:.3f})" for one in (ours, plain))
+        ratios = f"{plain.seconds / ours.seconds:.2f}× | {plain.cpu / ours.cpu:.2f}×"
+        memory = f"{ours.memory_mb:,.0f} | {plain.memory_mb:,.0f}"
+        lines.append(f"| {WORKLOADS[name].title} | {times} | {ratios} | {memory} |")
+    return "\n".join([*lines, *_derived(results)])
+
+
+def _derived(results: Results) -> list[str]:
+    """What a switch adds to a picture, and what the backend adds to the bare pipeline, by the processor's time."""
+    lines = []
+    if "again" in results and "lora" in results:
+        ours, plain = (results["lora"][who].cpu - results["again"][who].cpu for who in ("ours", "plain"))
+        lines.append(
+            f"Another LoRA adds {1000 * ours:.1f} ms, a reload {1000 * plain:.1f} ms: {max(ours, 0) / plain:.1%}."
+        )
+    if "drawing" in results:
+        over = results["drawing"]["ours"].cpu / results["drawing"]["plain"].cpu - 1
+        lines.append(f"Over the bare pipeline: {over:+.1%}.")
+    return ["", *lines] if lines else []

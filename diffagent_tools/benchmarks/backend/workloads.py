@@ -1,0 +1,137 @@
+"""What is measured, the same for both contenders."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from statistics import median
+from types import MappingProxyType
+from typing import Final
+
+from diffagent_tools.benchmarks.backend.contenders import Contender
+from diffagent_tools.benchmarks.backend.worlds import World
+from tool_specs.calls import Call
+
+BATCH: Final = 8
+"""Pictures that are drawn together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long something took.
+
+    Attributes:
+        wall: By the clock.
+        cpu: Of this process's threads together, which other processes hardly change.
+    """
+
+    wall: float
+    cpu: float
+
+
+Run = Callable[[Contender, World, int], Seconds]
+"""Seconds of a workload by contender, world and rounds, of which the median counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A way to use a backend.
+
+    Attributes:
+        title: What is done.
+        run: Does it.
+    """
+
+    title: str
+    run: Run
+
+
+def first(contender: Contender, world: World, _rounds: int) -> Seconds:
+    """From the start of the process, imports and loading included."""
+    import psutil
+
+    contender.draw(world.call(world.checkpoints[0], steps=world.steps))
+    return Seconds(time.time() - float(psutil.Process().create_time()), time.process_time())
+
+
+def again(contender: Contender, world: World, rounds: int) -> Seconds:
+    """One step with the checkpoint and the LoRA that are loaded."""
+    return _median(contender, [world.call(world.checkpoints[0], world.loras[:1], steps=1)], rounds)
+
+
+def drawing(contender: Contender, world: World, rounds: int) -> Seconds:
+    """A whole picture with what is loaded."""
+    return _median(contender, [world.call(world.checkpoints[0], steps=world.steps)], rounds)
+
+
+def lora(contender: Contender, world: World, rounds: int) -> Seconds:
+    """One step, each time with another LoRA than before."""
+    calls = [world.call(world.checkpoints[0], (lora,), steps=1) for lora in world.loras[:2]]
+    return _median(contender, calls, rounds)
+
+
+def checkpoint(contender: Contender, world: World, rounds: int) -> Seconds:
+    """One step, each time with another checkpoint than before."""
+    return _median(contender, [world.call(each, steps=1) for each in world.checkpoints[:2]], rounds)
+
+
+def mixed(contender: Contender, world: World, _rounds: int) -> Seconds:
+    """Requests for six models, in the same random order for both."""
+    return _served(contender, world, steps=world.steps)
+
+
+def mixed_step(contender: Contender, world: World, _rounds: int) -> Seconds:
+    """The same with one step each, where there is more to loading than to drawing."""
+    return _served(contender, world, steps=1)
+
+
+def batch(contender: Contender, world: World, rounds: int) -> Seconds:
+    """Pictures of one call, together."""
+    calls = [world.call(world.checkpoints[0], steps=world.steps, seed=seed) for seed in range(BATCH)]
+    contender.draw(calls[0])
+    return _middle(_seconds(lambda: contender.draw_together(calls)) for _ in range(rounds))
+
+
+WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
+    {
+        "first": Workload("first picture of a new process", first),
+        "drawing": Workload("the same model again, a whole picture", drawing),
+        "again": Workload("the same LoRA again, one step", again),
+        "lora": Workload("another LoRA, one step", lora),
+        "checkpoint": Workload("another checkpoint, one step", checkpoint),
+        "batch": Workload(f"{BATCH} pictures together", batch),
+        "mixed": Workload("requests for six models, all at once", mixed),
+        "mixed_step": Workload("the same, one step each", mixed_step),
+    }
+)
+
+
+def _median(contender: Contender, calls: Sequence[Call], rounds: int) -> Seconds:
+    """Median seconds of calls in turn, each drawn once before."""
+    for call in calls:
+        contender.draw(call)
+    turns = islice(cycle(calls), rounds)
+    return _middle(_seconds(partial(contender.draw, call)) for call in turns)
+
+
+def _served(contender: Contender, world: World, *, steps: int) -> Seconds:
+    choice = random.Random(1)  # noqa: S311 - not a secret
+    models = [choice.choice(world.models) for _ in range(world.requests)]
+    calls = [world.call(*model, steps=steps, seed=number) for number, model in enumerate(models)]
+    return _seconds(lambda: contender.serve(calls))
+
+
+def _middle(times: Iterable[Seconds]) -> Seconds:
+    """The medians."""
+    both = [(each.wall, each.cpu) for each in times]
+    return Seconds(*(median(column) for column in zip(*both, strict=True)))
+
+
+def _seconds(action: Callable[[], None]) -> Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)

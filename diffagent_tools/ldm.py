@@ -1,0 +1,185 @@
+"""The original LDM (CompVis) single-file layout: what Stable Diffusion 1.x checkpoints are shared as.
+
+diffusers splits the UNet into down, mid and up blocks; the original code numbers one flat list of input blocks, a
+middle block and a flat list of output blocks. The numbers follow from `layers_per_block` and from which up blocks have
+attention, so nothing here depends on how many levels a network has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tool_specs.exceptions import WeightsError
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from torch import Tensor
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIX = "first_stage_model."
+TEXT_PREFIX = "cond_stage_model.transformer."
+
+_UNET_OUTER = {
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+}
+_UNET_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+_BLOCK = re.compile(
+    r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.(?P<layer>\d+)"
+    r"\.(?P<rest>.+)"
+)
+_VAE_MIDDLE = re.compile(r"mid_block\.(?P<part>resnets|attentions)\.(?P<layer>\d+)\.(?P<rest>.+)")
+
+
+def unet_keys(unet: UNet2DConditionModel) -> dict[str, str]:
+    """Name of every UNet tensor in diffusers to its name in the original layout, without `UNET_PREFIX`.
+
+    Raises:
+        WeightsError: A tensor has no place in the layout (class embeddings, motion modules, ...).
+    """
+    if not isinstance(unet.config["layers_per_block"], int):
+        msg = f"layers_per_block is {unet.config['layers_per_block']!r}; the LDM layout needs one number for all levels"
+        raise WeightsError(msg)
+    span = unet.config["layers_per_block"] + 1
+    attention = [bool(getattr(block, "attentions", None)) for block in unet.up_blocks]
+
+    def ldm_key(name: str) -> str | None:
+        match = _BLOCK.fullmatch(name)
+        if match is None:
+            return _renamed_outer(name)
+        side, part, rest = match["side"], match["part"], match["rest"]
+        block, layer = int(match["block"]), int(match["layer"])
+        if part == "downsamplers":
+            return f"input_blocks.{(block + 1) * span}.0.op.{rest.removeprefix('conv.')}"
+        if part == "upsamplers":
+            return f"output_blocks.{(block + 1) * span - 1}.{2 if attention[block] else 1}.{rest}"
+        number = block * span + layer
+        place = f"input_blocks.{number + 1}" if side == "down" else f"output_blocks.{number}"
+        return f"{place}.0.{_renamed(rest, _UNET_RESNET)}" if part == "resnets" else f"{place}.1.{rest}"
+
+    return _keys(unet.state_dict(), ldm_key, "UNet")
+
+
+def vae_keys(vae: AutoencoderKL) -> dict[str, str]:
+    """Name of every VAE tensor in diffusers to its name in the original layout, without `VAE_PREFIX`.
+
+    Raises:
+        WeightsError: A tensor has no place in the layout.
+    """
+    levels = len(vae.config["block_out_channels"])
+
+    def ldm_key(name: str) -> str | None:
+        tower, _, inner = name.partition(".")
+        if tower not in ("encoder", "decoder"):
+            return name if tower in ("quant_conv", "post_quant_conv") else None
+        if match := _VAE_MIDDLE.fullmatch(inner):
+            if match["part"] == "attentions":
+                return f"{tower}.mid.attn_{int(match['layer']) + 1}.{_renamed(match['rest'], _VAE_ATTENTION)}"
+            return f"{tower}.mid.block_{int(match['layer']) + 1}.{_shortcut(match['rest'])}"
+        if match := _BLOCK.fullmatch(inner):
+            down = match["side"] == "down"
+            number = int(match["block"]) if down else levels - 1 - int(match["block"])
+            place = f"{tower}.{match['side']}.{number}"
+            if match["part"] == "resnets":
+                return f"{place}.block.{match['layer']}.{_shortcut(match['rest'])}"
+            return f"{place}.{'downsample' if down else 'upsample'}.{match['rest']}"
+        return f"{tower}.{inner.replace('conv_norm_out', 'norm_out')}"
+
+    return _keys(vae.state_dict(), ldm_key, "VAE")
+
+
+def ldm_state(unet: UNet2DConditionModel, vae: AutoencoderKL, text_encoder: CLIPTextModel) -> dict[str, Tensor]:
+    """All tensors of a checkpoint under their original names."""
+    tensors: dict[str, Tensor] = {}
+    unet_state = unet.state_dict()
+    for name, key in unet_keys(unet).items():
+        tensors[UNET_PREFIX + key] = unet_state[name]
+    vae_state = vae.state_dict()
+    for name, key in vae_keys(vae).items():
+        # The original attention is made of 1×1 convolutions where diffusers has linear layers.
+        pointwise = ".mid.attn_" in key and vae_state[name].dim() == 2
+        tensors[VAE_PREFIX + key] = vae_state[name][:, :, None, None] if pointwise else vae_state[name]
+    for name, tensor in text_encoder.state_dict().items():
+        if name.endswith("position_ids"):
+            continue
+        inner = name if name.startswith("text_model.") else f"text_model.{name}"
+        tensors[TEXT_PREFIX + inner] = tensor
+    return tensors
+
+
+def open_clip_state(encoder: CLIPTextModel | CLIPTextModelWithProjection) -> dict[str, Tensor]:
+    """The text encoder of SD 2.x, or the second one of SDXL, as OpenCLIP names it."""
+    import torch
+
+    state = {name.removeprefix("text_model."): tensor for name, tensor in encoder.state_dict().items()}
+    tensors = {
+        "positional_embedding": state["embeddings.position_embedding.weight"],
+        "token_embedding.weight": state["embeddings.token_embedding.weight"],
+        "ln_final.weight": state["final_layer_norm.weight"],
+        "ln_final.bias": state["final_layer_norm.bias"],
+    }
+    if "text_projection.weight" in state:
+        tensors["text_projection"] = state["text_projection.weight"].T
+    names = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+    for layer in range(encoder.config.num_hidden_layers):
+        old, new = f"encoder.layers.{layer}", f"transformer.resblocks.{layer}"
+        for kind in ("weight", "bias"):
+            qkv = [state[f"{old}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            tensors[f"{new}.attn.in_proj_{kind}"] = torch.cat(qkv)
+            tensors[f"{new}.attn.out_proj.{kind}"] = state[f"{old}.self_attn.out_proj.{kind}"]
+            for theirs, ours in names.items():
+                tensors[f"{new}.{ours}.{kind}"] = state[f"{old}.{theirs}.{kind}"]
+    return tensors
+
+
+def _keys(state: Mapping[str, Tensor], ldm_key: Callable[[str], str | None], network: str) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for name in state:
+        key = ldm_key(name)
+        if key is None:
+            msg = (
+                f"the {network} tensor {name!r} has no place in the LDM layout; save this network with save_pretrained"
+            )
+            raise WeightsError(msg)
+        keys[name] = key
+    return keys
+
+
+def _renamed_outer(name: str) -> str | None:
+    """LDM name of a UNet tensor outside the down and up blocks, or None."""
+    for module, original in _UNET_OUTER.items():
+        if name.startswith(f"{module}."):
+            rest = name.removeprefix(f"{module}.")
+            return f"{original}.{_renamed(rest, _UNET_RESNET) if '.resnets.' in name else rest}"
+    return None
+
+
+def _renamed(rest: str, names: Mapping[str, str]) -> str:
+    """`rest` with its leading module renamed."""
+    for module, original in names.items():
+        if rest.startswith(f"{module}."):
+            return f"{original}.{rest.removeprefix(f'{module}.')}"
+    return rest
+
+
+def _shortcut(rest: str) -> str:
+    return rest.replace("conv_shortcut", "nin_shortcut")

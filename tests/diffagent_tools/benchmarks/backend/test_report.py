@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from diffagent_tools.benchmarks.backend.report import Figures, table
+
+
+def test_ours_stands_beside_the_plain_script() -> None:
+    lines = table({"batch": {"ours": Figures(2.0, 1.0, 1500.4), "plain": Figures(3.0, 1.2, 1200.0)}}).splitlines()
+    assert lines[2:] == ["| 8 pictures together | 2.000 (1.000) | 3.000 (1.200) | 1.50× | 1.20× | 1,500 | 1,200 |"]
+
+
+def test_what_a_switch_costs_is_the_difference_to_none() -> None:
+    text = table(
+        {
+            "again": {"ours": Figures(1.0, 0.050, 500), "plain": Figures(1.0, 0.051, 500)},
+            "lora": {"ours": Figures(1.0, 0.060, 500), "plain": Figures(1.0, 0.451, 500)},
+            "drawing": {"ours": Figures(1.5, 1.03, 500), "plain": Figures(1.0, 1.0, 500)},
+        }
+    )
+    assert "Another LoRA adds 10.0 ms, a reload 400.0 ms: 2.5%." in text
+    assert "Over the bare pipeline: +3.0%." in text
