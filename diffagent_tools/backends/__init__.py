@@ -10,12 +10,14 @@ from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 if TYPE_CHECKING:
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
     from diffagent_tools.backends.queued import QueuedBackend
+    from diffagent_tools.backends.ray.backend import RayBackend
 
-__all__ = ["Backend", "DiffusersBackend", "Drawing", "QueuedBackend", "StepProgress"]
+__all__ = ["Backend", "DiffusersBackend", "Drawing", "QueuedBackend", "RayBackend", "StepProgress"]
 
 _LAZY = {
     "DiffusersBackend": "diffagent_tools.backends.diffusers_backend",
     "QueuedBackend": "diffagent_tools.backends.queued",
+    "RayBackend": "diffagent_tools.backends.ray.backend",
 }
 
 

@@ -115,6 +115,16 @@ class DiffusersBackend:
         """How many times a checkpoint was read from its file so far."""
         return self._checkpoint_loads
 
+    def unload(self, spec_id: str) -> None:
+        """Give the memory of a checkpoint back; nothing happens where it is not loaded.
+
+        Args:
+            spec_id: Of the checkpoint. Not while another thread draws.
+        """
+        for stamp, loaded in list(self._checkpoints.items()):
+            if loaded.spec.id == spec_id:
+                del self._checkpoints[stamp]
+
     def draw(
         self,
         call: Call,
