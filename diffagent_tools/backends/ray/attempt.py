@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from diffagent_tools.backends.pipelines import first_line
+from diffagent_tools.backends.protocol import StepProgress
 from diffagent_tools.backends.ray.messages import Message, Picture, Refusal
 from tool_specs.exceptions import BackendError
 
@@ -56,11 +57,10 @@ class Attempt:
                     message = self._received.get(timeout=_CANCEL_SECONDS)
                 except queue.Empty:
                     continue
+                is_over = not isinstance(message, StepProgress | ReplicaLost)
                 if isinstance(message, Picture):
-                    is_over = True
                     return message
                 if isinstance(message, Refusal):
-                    is_over = True
                     raise message.error
                 if isinstance(message, Exception):
                     raise message

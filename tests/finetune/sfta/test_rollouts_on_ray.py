@@ -18,8 +18,8 @@ def test_the_rows_are_those_of_one_process_and_it_goes_on_where_that_one_stopped
     cluster: None, tiny_planner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollouts_on_ray, "PAIRS_OF_A_TASK", 1)
-    pairs = pocket_pairs(pocket_world(), {"train": 10})[:4]
-    write_pairs(tmp_path / "data", pairs, card="Four pairs.")
+    pairs = pocket_pairs(pocket_world(), {"train": 10})[:3]
+    write_pairs(tmp_path / "data", pairs, card="Three pairs.")
     here = RolloutSettings(
         model=tiny_planner, data=tmp_path / "data", out=tmp_path / "here", sampled=1, perturbed=0, seeds=1
     )
