@@ -80,7 +80,7 @@ def main() -> None:
 
     solo = measured_solo(options.steps)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    connect(None)
+    connect("local")
     from ray import serve
 
     from diffagent_tools.backends.ray.app import app
