@@ -15,7 +15,7 @@ WEIGHTS ?= pocket
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-quick lint format type bench bench-backend bench-catalog bench-middleware bench-shortlist pocket-train pocket-report planner-train serve vllm vllm-install clean
+.PHONY: setup demo test test-quick lint format type bench bench-backend bench-catalog bench-middleware bench-shortlist pocket-train pocket-report planner-train ray serve vllm vllm-install clean
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --progress-bar off "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local,finetune,postgres,serve,vllm]"
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev -e ".[local,finetune,postgres,ray,serve,vllm]"
 	touch $(READY)
 
 demo: setup
@@ -83,6 +83,10 @@ vllm-install: $(VLLM_READY)
 # The web page, and the OpenAI and MCP interfaces, on this machine.
 serve: setup
 	$(BIN)/diffagent serve
+
+# Replicas that draw, on the Ray cluster that this machine is a node of, else on a cluster of its own.
+ray: setup
+	$(BIN)/serve run diffagent_tools/backends/ray/serve.yaml
 
 # torchvision and its relatives are CUDA builds, which the CPU environment cannot import.
 $(VLLM_READY):

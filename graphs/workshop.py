@@ -151,12 +151,18 @@ class Workshop:
 
     @cached_property
     def backend(self) -> Backend:
-        """What draws."""
+        """What draws: this process, or the replicas on the Ray cluster that `DIFFAGENT_RAY_ADDRESS` names."""
+        from diffagent_tools.backends.ray.cluster import chosen_ray_address
+
+        if address := chosen_ray_address():
+            from diffagent_tools.backends.ray import RayBackend
+
+            return RayBackend(address, pictures=self.store.load)
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
         from diffagent_tools.backends.memory import MemoryBudget
         from diffagent_tools.backends.queued import QueuedBackend
 
-options: dict[str, Any] = {"pictures": self.store.load, "memory": MemoryBudget.from_environment()}
+        options: dict[str, Any] = {"pictures": self.store.load, "memory": MemoryBudget.from_environment()}
         if self._stored:
             from tool_specs.downloads import WeightsFiles
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ def shortlister(pocket_catalog: Catalog, embedder: MiniLMEmbedder) -> Shortliste
 def tiny_planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a planner of the shipped architecture with random weights."""
     return save_tiny_planner(tmp_path_factory.mktemp("tiny_planner"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Ray cluster on this machine."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'diffagent-tools[ray]'")
+    from tests.ray_cluster import local_ray
+
+    with local_ray():
+        yield

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from diffagent_tools.backends.diffusers_backend import DiffusersBackend
     from diffagent_tools.backends.memory import MemoryBudget
     from diffagent_tools.backends.queued import QueuedBackend
+    from diffagent_tools.backends.ray.backend import RayBackend
 
-__all__ = ["Backend", "DiffusersBackend", "Drawing", "MemoryBudget", "QueuedBackend", "StepProgress"]
+__all__ = ["Backend", "DiffusersBackend", "Drawing", "MemoryBudget", "QueuedBackend", "RayBackend", "StepProgress"]
 
 _LAZY = {
     "DiffusersBackend": "diffagent_tools.backends.diffusers_backend",
     "MemoryBudget": "diffagent_tools.backends.memory",
     "QueuedBackend": "diffagent_tools.backends.queued",
+    "RayBackend": "diffagent_tools.backends.ray.backend",
 }
 
 

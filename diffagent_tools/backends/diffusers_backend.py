@@ -88,6 +88,15 @@ class DiffusersBackend:
         """How many times a checkpoint was read from its file so far."""
         return self._engine.checkpoint_loads if self._engine else 0
 
+    def unload(self, spec_id: str) -> None:
+        """Give the memory of a checkpoint back; nothing happens where it is not loaded.
+
+        Args:
+            spec_id: Of the checkpoint. Not while another thread draws.
+        """
+        if self._engine is not None:
+            self._engine.unload(spec_id)
+
     def draw(
         self,
         call: Call,

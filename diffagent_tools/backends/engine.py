@@ -72,6 +72,10 @@ class DiffusersEngine:
         """The loaded checkpoints, from what would go first to what would go last."""
         return list(self._pool)
 
+    def unload(self, spec_id: str) -> None:
+        """Let go of a checkpoint, if it is loaded."""
+        self._pool.drop_all(lambda checkpoint: checkpoint.spec.id == spec_id)
+
     def draw(self, checked: CheckedCall, seeds: Sequence[int], after_step: Steps) -> list[Image]:
         """Draw a call once for each seed, together as far as memory allows.
 

@@ -102,6 +102,12 @@ class CheckpointPool:
         """Let go of one checkpoint, if it is there."""
         self._take(stamp)
 
+    def drop_all(self, chosen: Callable[[LoadedCheckpoint], bool]) -> None:
+        """Let go of the checkpoints that are chosen."""
+        for tier in self._tiers:
+            for stamp in [stamp for stamp, checkpoint in tier.held.items() if chosen(checkpoint)]:
+                del tier.held[stamp]
+
     def clear_device(self, *, but: FileStamp) -> None:
         """Take all checkpoints but one off the first tier: to the next one as far as there is room."""
         first = self._tiers[0]

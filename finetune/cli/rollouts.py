@@ -18,6 +18,7 @@ def command(words: tuple[str, ...]) -> None:
     Examples:
       diffagent-train rollouts model=runs/sft/model data=data/dabench out=runs/rollouts limit=500
       diffagent-train rollouts rollouts.yaml shard=0 shards=4
+      diffagent-train rollouts rollouts.yaml workers=ray
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from finetune.sfta.rollout_run import run_rollouts
     from finetune.sfta.rollouts import RolloutSettings

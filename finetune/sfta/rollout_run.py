@@ -3,39 +3,68 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 from finetune.dabench.pairs import read_pairs
 from finetune.progress import counting_bar
 from finetune.sfta.encoding import file_sha256
-from finetune.sfta.rollouts import Rollout, RolloutMaker, RolloutSettings, make_rollouts, shard_of
+from finetune.sfta.rollouts import Maker, Rollout, RolloutMaker, RolloutSettings, make_rollouts, shard_of
 from tool_specs.exceptions import ConfigError
 from tool_specs.whole_files import write_whole
 
-FREE_TO_CHANGE = {"limit", "out", "pictures", "model", "data"}
+FREE_TO_CHANGE = {"limit", "out", "pictures", "model", "data", "workers"}
 """Settings that may change between two runs for the same rows; planner and data are told by what is in them."""
 
 
 def run_rollouts(settings: RolloutSettings) -> list[Rollout]:
-    """Make the rollouts of a shard with the planner in process and the pocket models; progress goes to standard error.
+    """Make the rollouts of a shard with the planner and the pocket models; progress goes to standard error.
 
     Raises:
         ConfigError: A setting or the data set is wrong, or a package is missing.
         WeightsError: The planner or a model cannot be loaded.
     """
-    from diffagent_tools.chat_models.local import LocalChatDiffAgent
-    from finetune.dabench.workbench import pocket_shortlister, pocket_studio
-
     if settings.shard >= settings.shards:
         msg = f"shard {settings.shard} is none of {settings.shards}; give a shard from 0 to {settings.shards - 1}"
         raise ConfigError(msg)
     pairs = read_pairs(settings.data, settings.split)
     _check_same_origin(settings)
-    planner = LocalChatDiffAgent(folder=settings.model)
-    studio = pocket_studio(settings.rows.with_suffix(""), pictures=settings.pictures)
-    maker = RolloutMaker(planner, planner.decoder.tokenizer, pocket_shortlister(), studio, settings)
+    maker = _MAKERS[settings.workers](settings)
     with counting_bar() as progress:
         task = progress.add_task("drawing candidates", total=len(shard_of(pairs, settings)))
         return make_rollouts(pairs, maker, settings, on_pair=lambda: progress.advance(task))
+
+
+def _maker_here(settings: RolloutSettings) -> Maker:
+    return pocket_maker(settings, settings.rows.with_suffix(""))
+
+
+def _maker_on_ray(settings: RolloutSettings) -> Maker:
+    from finetune.sfta.rollouts_on_ray import RayRolloutMaker
+
+    return RayRolloutMaker(settings)
+
+
+_MAKERS: dict[str, Callable[[RolloutSettings], Maker]] = {"here": _maker_here, "ray": _maker_on_ray}
+
+
+def pocket_maker(settings: RolloutSettings, judgements: Path) -> RolloutMaker:
+    """What makes rollouts in this process, with the planner in it.
+
+    Args:
+        settings: Of the run.
+        judgements: Folder of what was judged.
+
+    Raises:
+        ConfigError: A package is missing.
+        WeightsError: The planner cannot be loaded.
+    """
+    from diffagent_tools.chat_models.local import LocalChatDiffAgent
+    from finetune.dabench.workbench import pocket_shortlister, pocket_studio
+
+    planner = LocalChatDiffAgent(folder=settings.model)
+    studio = pocket_studio(judgements, pictures=settings.pictures)
+    return RolloutMaker(planner, planner.decoder.tokenizer, pocket_shortlister(), studio, settings)
 
 
 def _check_same_origin(settings: RolloutSettings) -> None:

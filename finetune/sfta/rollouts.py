@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +53,8 @@ class RolloutSettings(BaseModel):
     shard: int = Field(default=0, ge=0)
     shards: int = Field(default=1, gt=0)
     """Every `shards`-th pair, starting with number `shard`: several processes share the work."""
+    workers: Literal["here", "ray"] = "here"
+    """Who makes them: this process, or Ray Data on every core of a cluster. The rows are the same."""
     pictures: Path | None = None
     """Keep every picture in this folder."""
     seed: int = 0
@@ -75,6 +77,14 @@ class Rollout(RankingRow):
     """
 
     sources: list[str]
+
+
+class Maker(Protocol):
+    """Makes rollouts, here or elsewhere."""
+
+    def rollouts(self, pairs: Sequence[Pair]) -> Iterable[Rollout]:
+        """The rollout of each pair as it is ready, in any order."""
+        ...
 
 
 class RolloutMaker:
@@ -125,6 +135,10 @@ class RolloutMaker:
             sources=[one.source for one in found],
         )
 
+    def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout]:
+        """The rollout of each pair, one after the other."""
+        return map(self.rollout, pairs)
+
     def _reward(self, pair: Pair, candidate: Candidate) -> float:
         call = candidate.reading.call
         if pair.call is None:
@@ -136,21 +150,24 @@ class RolloutMaker:
 
 
 def make_rollouts(
-    pairs: Sequence[Pair], maker: RolloutMaker, settings: RolloutSettings, *, on_pair: Callable[[], None] | None = None
+    pairs: Sequence[Pair], maker: Maker, settings: RolloutSettings, *, on_pair: Callable[[], None] | None = None
 ) -> list[Rollout]:
     """Make the rollouts of a shard, each written as soon as it is known.
 
-    Interrupted at any moment, it goes on with the next pair that has no row.
+    Interrupted at any moment, it goes on with the pairs that have no row.
     """
     lines = JsonLines(settings.rows, Rollout)
     rows = {row.id: row for row in lines.read()}
-    for pair in shard_of(pairs, settings):
-        if pair.id not in rows:
-            rows[pair.id] = maker.rollout(pair)
-            lines.append(rows[pair.id])
-        if on_pair is not None:
-            on_pair()
-    return [rows[pair.id] for pair in shard_of(pairs, settings)]
+    shard = shard_of(pairs, settings)
+    tell = on_pair or (lambda: None)
+    missing = [pair for pair in shard if pair.id not in rows]
+    for _ in range(len(shard) - len(missing)):
+        tell()
+    for row in maker.rollouts(missing):
+        rows[row.id] = row
+        lines.append(row)
+        tell()
+    return [rows[pair.id] for pair in shard]
 
 
 def shard_of(pairs: Sequence[Pair], settings: RolloutSettings) -> Sequence[Pair]:

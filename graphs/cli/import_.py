@@ -45,8 +45,10 @@ PATHS = click.Path(exists=True, path_type=Path)
               "drew it; pairs of an evaluation are refused. Repeat for more files.")  # fmt: skip
 @click.option("--look-up", is_flag=True, help="Ask Civitai, by hash, what weights files are that the catalog does not "
               "know.")  # fmt: skip
+@click.option("--ray", "on_ray", is_flag=True, help="Index on the Ray cluster at DIFFAGENT_RAY_ADDRESS, else on "
+              "all cores of this machine.")  # fmt: skip
 @json_option
-def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, as_json: bool) -> int:
+def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, on_ray: bool, as_json: bool) -> int:
     """Fill the catalog from each PATH, a file or a folder, without network.
 
     \b
@@ -65,10 +67,11 @@ def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, 
     Importing again stores only what has changed, and hashes only weights that have; where two dumps tell of the same
     version, the later one counts.
     """  # noqa: D301 - the \b is click's mark for lines to keep
+    from diffagent_tools.ray_indexing import indexed_on_ray
     from graphs.cli.import_progress import ImportProgress
     from graphs.cli.tables import console
     from tool_specs.importing import import_paths
-    from tool_specs.ranking.index import CatalogIndex
+    from tool_specs.ranking.index import CatalogIndex, in_this_process
     from tool_specs.store.database import CatalogDatabase
 
     if not paths and not evidence:
@@ -85,7 +88,7 @@ def command(paths: tuple[Path, ...], evidence: tuple[Path, ...], look_up: bool, 
             with ImportProgress(console(stderr=True)) as progress:
                 summary = import_paths(database, paths, evidence=evidence, client=client, on_step=progress.show)
             with console(stderr=True).status("indexing what was stored"):
-                CatalogIndex(database).view()
+                CatalogIndex(database, indexed=indexed_on_ray if on_ray else in_this_process).view()
         except KeyboardInterrupt:
             if as_json:
                 raise

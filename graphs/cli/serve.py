@@ -42,6 +42,14 @@ if TYPE_CHECKING:
     help="Most pictures that may wait; more are refused.",
 )
 @click.option(
+    "--drawings",
+    type=int,
+    default=ServerSettings.drawings,
+    show_default=True,
+    metavar="N",
+    help="Requests that are drawn at the same time; more than one where a Ray cluster draws.",
+)
+@click.option(
     "--deadline",
     type=float,
     default=ServerSettings.deadline_seconds,
@@ -58,6 +66,7 @@ def command(
     port: int,
     api_key_file: Path | None,
     queue: int,
+    drawings: int,
     deadline: float,
     grace: float,
     planner: PlannerName | None,
@@ -90,6 +99,7 @@ def command(
         port=port,
         api_key=chosen_server_key(api_key_file),
         queue=queue,
+        drawings=drawings,
         deadline_seconds=deadline,
         grace_seconds=grace,
     )

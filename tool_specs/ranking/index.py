@@ -6,16 +6,17 @@ import itertools
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from tool_specs.naming import model_id_of
 from tool_specs.prompts import clean_prompt, without_loras
 from tool_specs.ranking.documents import Described, Prompt, model_segment, prompt_segment
+from tool_specs.ranking.encoder import Encoder
 from tool_specs.ranking.kept import KeptIndex
-from tool_specs.ranking.segments import Collection
+from tool_specs.ranking.segments import Collection, Segment
 from tool_specs.ranking.view import View
 from tool_specs.ranking.weights import RankingWeights, shipped_weights
 from tool_specs.spec import ToolSpec
@@ -23,8 +24,15 @@ from tool_specs.store.database import CatalogDatabase
 
 _WEIGHT: Final = re.compile(r":\s*-?\d*\.?\d+(?=\s*[)\]}])|\bBREAK\b")
 _BRACKETS: Final = str.maketrans("()[]{}\\", "       ")
+Indexing = Callable[[Sequence[Any], Encoder], Segment]
+"""`model_segment` or `prompt_segment`."""
 MAX_EXAMPLES: Final = 10
 """Example prompts of a model that stand in for evidence where there is none."""
+
+
+def in_this_process(indexing: Indexing, documents: Sequence[Any], encoder: Encoder) -> Segment:
+    """Index documents all at once."""
+    return indexing(documents, encoder)
 
 
 class CatalogIndex:
@@ -37,10 +45,18 @@ class CatalogIndex:
     Args:
         database: The catalog; closing it is the caller's business.
         weights: Encoder and scorer; by default those that come with the package.
+        indexed: Indexes documents, here or elsewhere.
     """
 
-    def __init__(self, database: CatalogDatabase, *, weights: RankingWeights | None = None) -> None:
+    def __init__(
+        self,
+        database: CatalogDatabase,
+        *,
+        weights: RankingWeights | None = None,
+        indexed: Callable[[Indexing, Sequence[Any], Encoder], Segment] = in_this_process,
+    ) -> None:
         self.database = database
+        self._indexed = indexed
         self.weights = weights or shipped_weights()
         self._kept = KeptIndex(
             database.path.parent / "index", f"{database.note('identity') or ''}-{self.weights.fingerprint}"
@@ -94,12 +110,14 @@ class CatalogIndex:
             return prompts, models
         encoder = self.weights.encoder
         described = [[Described.of(spec) for spec in versions] for versions in specs.values() if versions]
-        models = models.replaced(np.array(list(specs), dtype=np.int64), model_segment(described, encoder))
+        models = models.replaced(
+            np.array(list(specs), dtype=np.int64), self._indexed(model_segment, described, encoder)
+        )
         examples = self._examples(prompts, specs, evidence)
         gone = [example_number(model_id, n) for model_id in examples for n in range(MAX_EXAMPLES)]
         fresh = [*evidence, *itertools.chain.from_iterable(examples.values())]
         replaced = np.array([*(prompt.number for prompt in evidence), *gone], dtype=np.int64)
-        return prompts.replaced(replaced, prompt_segment(fresh, encoder)), models
+        return prompts.replaced(replaced, self._indexed(prompt_segment, fresh, encoder)), models
 
     def _changed_models(self, since: int, version: int) -> dict[int, list[ToolSpec]]:
         """All versions of each model that changed; an empty list for one that is gone."""
