@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL.Image import Image
@@ -24,10 +24,11 @@ FAULTS: dict[str, Exception] = {
 class FaultyBackend(DiffusersBackend):
     """Draws, but for the prompts that name a fault."""
 
-    def draw(self, call: Call, **listeners: Any) -> Drawing:
-        if call.prompt in FAULTS:
-            raise FAULTS[call.prompt]
-        return super().draw(call, **listeners)
+    def draw_batch(self, calls: Sequence[Call], **listeners: Any) -> list[Drawing]:
+        for call in calls:
+            if call.prompt in FAULTS:
+                raise FAULTS[call.prompt]
+        return super().draw_batch(calls, **listeners)
 
 
 def faulty_backend(pictures: Callable[[str], Image]) -> DiffusersBackend:

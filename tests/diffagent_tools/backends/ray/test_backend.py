@@ -16,6 +16,7 @@ from diffagent_tools.backends.ray import RayBackend
 from tests.ray_cluster import pocket_call, served
 from tests.ray_sources import FAULTS
 from tests.waiting import until
+from tool_specs.catalog import Catalog
 from tool_specs.exceptions import BackendError, CallError, ConfigError, DiffAgentError, DrawingCancelled
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -66,6 +67,17 @@ def test_a_random_seed_is_fixed_before_the_call_is_sent(backend: RayBackend, loc
 
     assert drawing.call.seed is not None
     assert drawing.image.tobytes() == local.draw(drawing.call).image.tobytes()
+
+
+def test_a_batch_comes_back_in_its_order(backend: RayBackend, local: DiffusersBackend) -> None:
+    calls = [pocket_call(checkpoint=checkpoint, seed=seed) for seed in (1, 2) for checkpoint in range(2)]
+
+    drawings = backend.draw_batch(calls)
+
+    assert [drawing.call for drawing in drawings] == calls
+    expected = [drawing.image.tobytes() for drawing in local.draw_batch(calls)]
+    assert [drawing.image.tobytes() for drawing in drawings] == expected
+    assert len(set(expected)) == 4
 
 
 def test_cancelling_stops_the_replica_too(backend: RayBackend) -> None:
@@ -135,7 +147,7 @@ def test_other_errors_become_one_line(backend: RayBackend) -> None:
 def test_the_picture_to_begin_from_is_sent_along(backend: RayBackend, local: DiffusersBackend) -> None:
     begin = local.draw(pocket_call(seed=5)).image
     call = pocket_call().model_copy(update={"init_image": "A" * 64, "denoising_strength": 0.5})
-    here = DiffusersBackend(local._catalog, pictures=lambda _: begin)
+    here = DiffusersBackend(Catalog.pocket(), pictures=lambda _: begin)
     there = RayBackend("local", application="drawing", pictures=lambda _: begin)
 
     assert there.draw(call).image.tobytes() == here.draw(call).image.tobytes()

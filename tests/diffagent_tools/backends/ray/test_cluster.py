@@ -16,8 +16,9 @@ def test_an_address_of_ray_client() -> None:
         application_handle("ray://head:10001", "diffagent")
 
 
-def test_no_cluster() -> None:
-    pytest.importorskip("ray", reason="needs Ray: pip install 'diffagent-tools[ray]'")
+def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'diffagent-tools[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # another test may have started a cluster
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
