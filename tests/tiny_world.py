@@ -14,6 +14,7 @@ from finetune.pocket.kohya import save_embedding, save_kohya_lora
 from finetune.pocket.ldm import save_single_file
 from finetune.pocket.tokenizer import build_tokenizer
 from finetune.pocket.unet import SCHEDULE
+from tool_specs.calls import PocketCall
 from tool_specs.catalog import Catalog
 from tool_specs.families import family_of
 from tool_specs.spec import ModelFile, Recommended, Spread, ToolSpec
@@ -171,6 +172,19 @@ def build_tiny_world(folder: Path) -> TinyWorld:
     embedding = folder / "mintcolor.safetensors"
     save_embedding(embedding, torch.randn(2, 96, generator=torch.Generator().manual_seed(3)) * 0.5)
     return TinyWorld(folder, config, (checkpoints[0], checkpoints[1]), (loras[0], loras[1]), embedding)
+
+
+def tiny_call(**changes: object) -> PocketCall:
+    """A small call for the first checkpoint."""
+    fields: dict[str, object] = {
+        "checkpoint": "civitai:1@101",
+        "prompt": "a fox on a blue background",
+        "steps": 3,
+        "width": 32,
+        "height": 32,
+        "seed": 7,
+    }
+    return PocketCall.model_validate(fields | changes)
 
 
 def tiny_spec(

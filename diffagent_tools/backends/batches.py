@@ -1,12 +1,20 @@
-"""Which calls are drawn together."""
+"""Which calls are drawn together, and from which seeds."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tool_specs.calls.seeds import MAX_SEED
+
 if TYPE_CHECKING:
     from tool_specs.calls import Call
+
+
+def with_seed(call: Call) -> Call:
+    """The call itself, or with a random seed where it has none."""
+    return call if call.seed is not None else call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)})
 
 
 def grouped(calls: Sequence[Call], key: Callable[[Call], Hashable]) -> list[list[int]]:

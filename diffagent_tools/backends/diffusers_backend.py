@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffagent_tools.backends.batches import passes
+from diffagent_tools.backends.batches import passes, with_seed
 from diffagent_tools.backends.checked_calls import CallCheck
 from diffagent_tools.backends.engine import DiffusersEngine
 from diffagent_tools.backends.memory import MemoryBudget
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.backends.steps import Steps
 from diffagent_tools.devices import require, torch_device
-from tool_specs.calls import MAX_SEED, Call
+from tool_specs.calls import Call
 from tool_specs.exceptions import WeightsError
 from tool_specs.pocket import pocket_file
 from tool_specs.spec import ToolSpec
@@ -146,10 +145,7 @@ class DiffusersBackend:
             DiffAgentError: As `draw`. One call that cannot be drawn ends the batch, and its other pictures are lost.
         """
         started = time.perf_counter()
-        seeded = [
-            call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)}) if call.seed is None else call
-            for call in calls
-        ]
+        seeded = [with_seed(call) for call in calls]
         after_step = Steps(on_step, cancel)
         groups = [(places, self._check.checked(seeded[places[0]])) for places in passes(seeded)]
         drawings: dict[int, Drawing] = {}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from diffagent_tools.backends.batches import grouped
+from diffagent_tools.backends.batches import grouped, with_seed
 from diffagent_tools.backends.pipelines import first_line
 from diffagent_tools.backends.protocol import Drawing, StepProgress
 from diffagent_tools.backends.ray.attempt import Attempt, ReplicaLost
 from diffagent_tools.backends.ray.cluster import APPLICATION, DEFAULT_ADDRESS, application_handle, chosen_ray_address
 from diffagent_tools.backends.ray.messages import Pictures, Pixels, ReplicaReport, Starts, image_of, pixels_of
 from diffagent_tools.backends.steps import Steps
-from tool_specs.calls.seeds import MAX_SEED
 from tool_specs.exceptions import BackendError, ConfigError
 
 if TYPE_CHECKING:
@@ -106,10 +104,7 @@ class RayBackend:
             DiffAgentError: As `draw`.
         """
         started = time.perf_counter()
-        seeded = [
-            call.model_copy(update={"seed": secrets.randbelow(MAX_SEED + 1)}) if call.seed is None else call
-            for call in calls
-        ]
+        seeded = [with_seed(call) for call in calls]
         steps = Steps(on_step, cancel)
         steps.stop_if_asked(0)
         starts = {call.init_image: self._start(call.init_image) for call in seeded if call.init_image is not None}

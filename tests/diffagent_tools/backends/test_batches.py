@@ -11,24 +11,13 @@ from diffagent_tools.backends import Backend, DiffusersBackend, Drawing, QueuedB
 from diffagent_tools.backends.batches import passes
 from diffagent_tools.backends.reported import ReportedBackend
 from tests.diffagent_tools.conftest import Studio
-from tool_specs.calls import Call, LoraUse, PocketCall
+from tests.tiny_world import tiny_call
+from tool_specs.calls import Call, LoraUse
 from tool_specs.exceptions import BackendError, CallError, DrawingCancelled
 
 FIRST, SECOND = "civitai:1@101", "civitai:2@102"
 ROUNDING = 1
 """Of 255: what a value of a picture may differ by that was denoised together with others."""
-
-
-def _call(**changes: object) -> PocketCall:
-    fields: dict[str, object] = {
-        "checkpoint": FIRST,
-        "prompt": "a fox on a blue background",
-        "steps": 3,
-        "width": 32,
-        "height": 32,
-        "seed": 7,
-    }
-    return PocketCall.model_validate(fields | changes)
 
 
 def _difference(one: Image, other: Image) -> int:
@@ -54,7 +43,7 @@ def _difference(one: Image, other: Image) -> int:
 def test_pictures_drawn_together_are_those_drawn_alone(
     shared_backend: DiffusersBackend, changes: dict[str, object]
 ) -> None:
-    calls = [_call(seed=seed, **changes) for seed in (1, 2, 3)]
+    calls = [tiny_call(seed=seed, **changes) for seed in (1, 2, 3)]
     steps: list[StepProgress] = []
     together = shared_backend.draw_batch(calls, on_step=steps.append)
     assert [one.step for one in steps] == list(range(1, steps[-1].total + 1))
@@ -67,9 +56,9 @@ def test_pictures_drawn_together_are_those_drawn_alone(
 def test_pictures_that_begin_from_another(studio: Studio, tmp_path: object) -> None:
     store = ArtifactStore(f"{tmp_path}/store")
     backend = studio.backend(pictures=store.load)
-    first = backend.draw(_call())
+    first = backend.draw(tiny_call())
     begun = store.save(first.image, first.call, infotext="")["sha256"]
-    calls = [_call(seed=seed, init_image=begun, denoising_strength=0.8, steps=5) for seed in (1, 2)]
+    calls = [tiny_call(seed=seed, init_image=begun, denoising_strength=0.8, steps=5) for seed in (1, 2)]
     for drawing in backend.draw_batch(calls):
         assert _difference(drawing.image, backend.draw(drawing.call).image) <= ROUNDING
 
@@ -78,12 +67,12 @@ def test_calls_that_differ_otherwise_come_back_in_their_order(studio: Studio) ->
     """Those of one checkpoint are drawn before the next one, and those that differ by their seeds alone together."""
     backend = studio.backend()
     calls = [
-        _call(seed=1),
-        _call(seed=1, checkpoint=SECOND),
-        _call(seed=1, steps=2),
-        _call(seed=2),
-        _call(seed=None),
-        _call(seed=2, checkpoint=SECOND),
+        tiny_call(seed=1),
+        tiny_call(seed=1, checkpoint=SECOND),
+        tiny_call(seed=1, steps=2),
+        tiny_call(seed=2),
+        tiny_call(seed=None),
+        tiny_call(seed=2, checkpoint=SECOND),
     ]
     assert list(passes(calls)) == [[0, 3, 4], [2], [1, 5]]
     steps: list[StepProgress] = []
@@ -106,18 +95,18 @@ def test_no_calls_draw_nothing(shared_backend: DiffusersBackend) -> None:
 def test_all_calls_are_checked_before_one_is_drawn(studio: Studio) -> None:
     backend = studio.backend()
     with pytest.raises(CallError, match="civitai:99@199"):
-        backend.draw_batch([_call(), _call(checkpoint="civitai:99@199")])
+        backend.draw_batch([tiny_call(), tiny_call(checkpoint="civitai:99@199")])
     assert backend.checkpoint_loads == 0
 
 
 def test_a_call_that_fails_ends_the_batch(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = studio.backend()
-    expected = backend.draw(_call()).image.tobytes()
+    expected = backend.draw(tiny_call()).image.tobytes()
     with monkeypatch.context() as broken:
         broken.setattr("diffusers.DPMSolverMultistepScheduler.step", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(BackendError, match="ZeroDivisionError"):
-            backend.draw_batch([_call(), _call(seed=8)])
-    assert backend.draw(_call()).image.tobytes() == expected
+            backend.draw_batch([tiny_call(), tiny_call(seed=8)])
+    assert backend.draw(tiny_call()).image.tobytes() == expected
 
 
 def test_a_batch_is_cancelled_between_two_steps(studio: Studio) -> None:
@@ -130,7 +119,9 @@ def test_a_batch_is_cancelled_between_two_steps(studio: Studio) -> None:
             cancel.set()
 
     with pytest.raises(DrawingCancelled, match="after 1 steps"):
-        studio.backend().draw_batch([_call(), _call(seed=8), _call(steps=4)], on_step=on_step, cancel=cancel)
+        studio.backend().draw_batch(
+            [tiny_call(), tiny_call(seed=8), tiny_call(steps=4)], on_step=on_step, cancel=cancel
+        )
     assert len(steps) == 4
 
 
@@ -152,7 +143,7 @@ class Asked:
 @pytest.mark.parametrize("wrapper", [QueuedBackend, ReportedBackend])
 def test_wrappers_pass_the_calls_of_a_checkpoint_on_together(studio: Studio, wrapper: type) -> None:
     asked = Asked(studio.backend())
-    calls = [_call(seed=1), _call(seed=1, checkpoint=SECOND), _call(seed=2)]
+    calls = [tiny_call(seed=1), tiny_call(seed=1, checkpoint=SECOND), tiny_call(seed=2)]
     steps: list[StepProgress] = []
     drawings = wrapper(asked).draw_batch(calls, on_step=steps.append)
     assert [one.call for one in drawings] == calls

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from diffagent_tools.backends import Backend, DiffusersBackend, StepProgress
 from tests.diffagent_tools.conftest import Studio
-from tool_specs.calls import LoraUse, PocketCall, StableDiffusion15Call
+from tests.tiny_world import tiny_call
+from tool_specs.calls import LoraUse, StableDiffusion15Call
 from tool_specs.exceptions import BackendError, CallError, ConfigError, DrawingCancelled, WeightsError
 
 CHECKPOINT = "civitai:1@101"
@@ -27,46 +28,34 @@ OTHER_LORA = "civitai:12@112"
 EMBEDDING = "civitai:21@121"
 
 
-def _call(**changes: object) -> PocketCall:
-    fields: dict[str, object] = {
-        "checkpoint": CHECKPOINT,
-        "prompt": "a fox on a blue background",
-        "steps": 3,
-        "width": 32,
-        "height": 32,
-        "seed": 7,
-    }
-    return PocketCall.model_validate(fields | changes)
-
-
 def _distance(left: Image, right: Image) -> float:
     return float(np.abs(np.asarray(left, dtype=float) - np.asarray(right, dtype=float)).mean())
 
 
 def test_a_drawing_has_the_size_and_the_call(shared_backend: DiffusersBackend) -> None:
-    drawing = shared_backend.draw(_call(width=64, height=40))
+    drawing = shared_backend.draw(tiny_call(width=64, height=40))
     assert (drawing.image.size, drawing.image.mode) == ((64, 40), "RGB")
-    assert drawing.call == _call(width=64, height=40)
+    assert drawing.call == tiny_call(width=64, height=40)
     assert drawing.seconds > 0
     assert isinstance(shared_backend, Backend)
 
 
 def test_a_missing_seed_is_chosen_and_reported(shared_backend: DiffusersBackend) -> None:
-    drawing = shared_backend.draw(_call(seed=None))
+    drawing = shared_backend.draw(tiny_call(seed=None))
     assert drawing.call.seed is not None
     assert shared_backend.draw(drawing.call).image.tobytes() == drawing.image.tobytes()
-    assert shared_backend.draw(_call(seed=None)).call.seed != drawing.call.seed
+    assert shared_backend.draw(tiny_call(seed=None)).call.seed != drawing.call.seed
 
 
 @pytest.mark.parametrize("sampler", ["Euler a", "DPM++ SDE Karras", "DPM++ 2M", "DDIM", "UniPC", "Heun"])
 def test_the_same_seed_gives_the_same_bytes_on_another_backend(
     studio: Studio, shared_backend: DiffusersBackend, sampler: str
 ) -> None:
-    call = _call(sampler=sampler, loras=(LoraUse(id=LORA, weight=0.7),))
+    call = tiny_call(sampler=sampler, loras=(LoraUse(id=LORA, weight=0.7),))
     first = shared_backend.draw(call).image.tobytes()
     assert first == shared_backend.draw(call).image.tobytes()
     assert first == studio.backend().draw(call).image.tobytes()
-    assert first != shared_backend.draw(_call(sampler=sampler, seed=8, loras=call.loras)).image.tobytes()
+    assert first != shared_backend.draw(tiny_call(sampler=sampler, seed=8, loras=call.loras)).image.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -81,26 +70,26 @@ def test_the_same_seed_gives_the_same_bytes_on_another_backend(
     ],
 )
 def test_every_parameter_changes_the_picture(shared_backend: DiffusersBackend, change: dict[str, object]) -> None:
-    assert _distance(shared_backend.draw(_call()).image, shared_backend.draw(_call(**change)).image) > 0
+    assert _distance(shared_backend.draw(tiny_call()).image, shared_backend.draw(tiny_call(**change)).image) > 0
 
 
 def test_loras_come_and_go_without_loading_the_checkpoint_again(studio: Studio) -> None:
     backend = studio.backend()
-    plain = backend.draw(_call()).image
-    first = backend.draw(_call(loras=(LoraUse(id=LORA, weight=1.0),))).image
-    second = backend.draw(_call(loras=(LoraUse(id=OTHER_LORA, weight=1.0),))).image
-    both = backend.draw(_call(loras=(LoraUse(id=LORA, weight=1.0), LoraUse(id=OTHER_LORA, weight=0.5)))).image
+    plain = backend.draw(tiny_call()).image
+    first = backend.draw(tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))).image
+    second = backend.draw(tiny_call(loras=(LoraUse(id=OTHER_LORA, weight=1.0),))).image
+    both = backend.draw(tiny_call(loras=(LoraUse(id=LORA, weight=1.0), LoraUse(id=OTHER_LORA, weight=0.5)))).image
     assert backend.checkpoint_loads == 1
     assert backend.loaded == {CHECKPOINT: (LORA, OTHER_LORA)}
     pictures = [plain, first, second, both]
     assert all(_distance(left, right) > 0.5 for left in pictures for right in pictures if left is not right)
-    assert backend.draw(_call()).image.tobytes() == plain.tobytes()
-    assert backend.draw(_call(loras=(LoraUse(id=LORA, weight=1.0),))).image.tobytes() == first.tobytes()
+    assert backend.draw(tiny_call()).image.tobytes() == plain.tobytes()
+    assert backend.draw(tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))).image.tobytes() == first.tobytes()
 
 
 def test_a_lora_of_weight_zero_changes_nothing_and_weights_scale(shared_backend: DiffusersBackend) -> None:
     plain, none, half, full = (
-        shared_backend.draw(_call(loras=loras)).image
+        shared_backend.draw(tiny_call(loras=loras)).image
         for loras in ((), *((LoraUse(id=LORA, weight=weight),) for weight in (0.0, 0.3, 1.0)))
     )
     assert _distance(plain, none) < 0.01
@@ -110,7 +99,7 @@ def test_a_lora_of_weight_zero_changes_nothing_and_weights_scale(shared_backend:
 def test_checkpoints_stay_loaded(studio: Studio) -> None:
     backend = studio.backend()
     for checkpoint in (CHECKPOINT, OTHER_CHECKPOINT, CHECKPOINT):
-        backend.draw(_call(checkpoint=checkpoint))
+        backend.draw(tiny_call(checkpoint=checkpoint))
     assert backend.checkpoint_loads == 2
     assert list(backend.loaded) == [OTHER_CHECKPOINT, CHECKPOINT]
 
@@ -118,32 +107,32 @@ def test_checkpoints_stay_loaded(studio: Studio) -> None:
 def test_a_file_that_was_replaced_is_loaded_again(studio: Studio, copied_weights: Path) -> None:
     spec_id = studio.shelf.put(5, "Checkpoint", copied_weights)
     backend = studio.backend()
-    before = backend.draw(_call(checkpoint=spec_id)).image
+    before = backend.draw(tiny_call(checkpoint=spec_id)).image
     copied_weights.write_bytes(studio.world.checkpoints[1].read_bytes())
-    assert _distance(before, backend.draw(_call(checkpoint=spec_id)).image) > 0
+    assert _distance(before, backend.draw(tiny_call(checkpoint=spec_id)).image) > 0
     assert backend.checkpoint_loads == 2
 
 
 def test_an_embedding_teaches_a_word_for_one_call_only(studio: Studio) -> None:
     backend = studio.backend()
     prompt = "a cat on a mintcolor background"
-    untaught = backend.draw(_call(prompt=prompt)).image
-    taught = backend.draw(_call(prompt=prompt, loras=(LoraUse(id=EMBEDDING, weight=1.0),))).image
+    untaught = backend.draw(tiny_call(prompt=prompt)).image
+    taught = backend.draw(tiny_call(prompt=prompt, loras=(LoraUse(id=EMBEDDING, weight=1.0),))).image
     assert _distance(untaught, taught) > 0
-    assert backend.draw(_call(prompt=prompt)).image.tobytes() == untaught.tobytes()
-    again = backend.draw(_call(prompt=prompt, loras=(LoraUse(id=EMBEDDING, weight=1.0),))).image
+    assert backend.draw(tiny_call(prompt=prompt)).image.tobytes() == untaught.tobytes()
+    again = backend.draw(tiny_call(prompt=prompt, loras=(LoraUse(id=EMBEDDING, weight=1.0),))).image
     assert again.tobytes() == taught.tobytes()
 
 
 def test_an_embedding_whose_word_is_missing_is_refused(shared_backend: DiffusersBackend) -> None:
     with pytest.raises(CallError, match="put 'mintcolor' into the prompt"):
-        shared_backend.draw(_call(loras=(LoraUse(id=EMBEDDING, weight=1.0),)))
+        shared_backend.draw(tiny_call(loras=(LoraUse(id=EMBEDDING, weight=1.0),)))
 
 
 @pytest.mark.parametrize("sampler", ["DPM++ 2M", "Heun"])
 def test_progress_is_reported_after_every_step(shared_backend: DiffusersBackend, sampler: str) -> None:
     seen: list[StepProgress] = []
-    shared_backend.draw(_call(sampler=sampler, steps=4), on_step=seen.append)
+    shared_backend.draw(tiny_call(sampler=sampler, steps=4), on_step=seen.append)
     total = seen[-1].total
     assert seen == [StepProgress(step, total) for step in range(1, total + 1)]
     assert total >= 4
@@ -160,12 +149,14 @@ def test_a_drawing_is_cancelled_between_two_steps(studio: Studio) -> None:
             cancel.set()
 
     with pytest.raises(DrawingCancelled, match="after 2 steps"):
-        backend.draw(_call(steps=20), on_step=on_step, cancel=cancel)
+        backend.draw(tiny_call(steps=20), on_step=on_step, cancel=cancel)
     assert seen == [1, 2]
     with pytest.raises(DrawingCancelled, match="after 0 steps"):
-        backend.draw(_call(), cancel=cancel)
+        backend.draw(tiny_call(), cancel=cancel)
     cancel.clear()
-    assert backend.draw(_call(), cancel=cancel).image.tobytes() == studio.backend().draw(_call()).image.tobytes()
+    assert (
+        backend.draw(tiny_call(), cancel=cancel).image.tobytes() == studio.backend().draw(tiny_call()).image.tobytes()
+    )
     assert backend.checkpoint_loads == 1
 
 
@@ -177,13 +168,13 @@ def test_what_a_listener_raises_reaches_the_caller(studio: Studio, error: BaseEx
         raise error
 
     with pytest.raises(type(error)):
-        backend.draw(_call(), on_step=on_step)
-    assert backend.draw(_call()).image.tobytes() == studio.backend().draw(_call()).image.tobytes()
+        backend.draw(tiny_call(), on_step=on_step)
+    assert backend.draw(tiny_call()).image.tobytes() == studio.backend().draw(tiny_call()).image.tobytes()
 
 
 def test_threads_take_turns(studio: Studio) -> None:
     backend = studio.backend()
-    calls = [_call(seed=seed, checkpoint=spec_id) for seed in (1, 2) for spec_id in (CHECKPOINT, OTHER_CHECKPOINT)]
+    calls = [tiny_call(seed=seed, checkpoint=spec_id) for seed in (1, 2) for spec_id in (CHECKPOINT, OTHER_CHECKPOINT)]
     results: dict[int, bytes] = {}
 
     def work(number: int) -> None:
@@ -200,7 +191,7 @@ def test_threads_take_turns(studio: Studio) -> None:
 
 def _draw_with_checkpoint(studio: Studio, path: Path, base_model: str = "Pocket") -> None:
     spec_id = studio.shelf.put(5, "Checkpoint", path, base_model=base_model)
-    studio.backend().draw(_call(checkpoint=spec_id))
+    studio.backend().draw(tiny_call(checkpoint=spec_id))
 
 
 def test_a_truncated_checkpoint_is_named(studio: Studio, copied_weights: Path) -> None:
@@ -237,7 +228,7 @@ def test_a_missing_file_is_named(studio: Studio, tmp_path: Path) -> None:
         _draw_with_checkpoint(studio, tmp_path / "gone.safetensors")
     lora = studio.shelf.put(15, "LORA", tmp_path / "lost.safetensors")
     with pytest.raises(WeightsError, match=r"lost\.safetensors cannot be read"):
-        studio.backend().draw(_call(loras=(LoraUse(id=lora, weight=1.0),)))
+        studio.backend().draw(tiny_call(loras=(LoraUse(id=lora, weight=1.0),)))
 
 
 def test_a_file_of_another_kind_is_named(studio: Studio) -> None:
@@ -245,7 +236,7 @@ def test_a_file_of_another_kind_is_named(studio: Studio) -> None:
         _draw_with_checkpoint(studio, studio.world.loras[0])
     lora = studio.shelf.put(15, "LORA", studio.world.checkpoints[1])
     with pytest.raises(WeightsError, match="holds checkpoint weights, but civitai:15@115 is a LORA"):
-        studio.backend().draw(_call(loras=(LoraUse(id=lora, weight=1.0),)))
+        studio.backend().draw(tiny_call(loras=(LoraUse(id=lora, weight=1.0),)))
 
 
 def test_a_checkpoint_of_another_family_is_named(studio: Studio, copied_weights: Path) -> None:
@@ -280,14 +271,14 @@ def test_a_checkpoint_that_lacks_a_tensor_is_named(studio: Studio, copied_weight
 def test_a_lora_of_another_family_is_refused_by_its_label_and_by_its_file(studio: Studio, tmp_path: Path) -> None:
     labelled = studio.shelf.put(15, "LORA", studio.world.loras[0], base_model="SD 1.5")
     with pytest.raises(CallError, match=r"civitai:15@115 does not load into civitai:1@101: .*sd1"):
-        studio.backend().draw(_call(loras=(LoraUse(id=labelled, weight=1.0),)))
+        studio.backend().draw(tiny_call(loras=(LoraUse(id=labelled, weight=1.0),)))
     path = tmp_path / "wide.safetensors"
     stem = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
     save_file({f"{stem}.lora_down.weight": torch.zeros(4, 768), f"{stem}.lora_up.weight": torch.zeros(320, 4)}, path)
     mislabelled = studio.shelf.put(16, "LORA", path)
     backend = studio.backend()
     with pytest.raises(WeightsError, match=r"wide\.safetensors is a lora for sd1, but .* is pocket"):
-        backend.draw(_call(loras=(LoraUse(id=mislabelled, weight=1.0),)))
+        backend.draw(tiny_call(loras=(LoraUse(id=mislabelled, weight=1.0),)))
 
 
 @pytest.mark.parametrize("shape", [(4, 50), (4, 112)])
@@ -299,12 +290,12 @@ def test_a_lora_that_does_not_fit_leaves_nothing_behind(studio: Studio, tmp_path
     save_file({f"{stem}.lora_down.weight": torch.ones(shape), f"{stem}.lora_up.weight": torch.ones(112, 4)}, path)
     odd = studio.shelf.put(17, "LORA", path)
     backend = studio.backend()
-    plain = backend.draw(_call()).image
+    plain = backend.draw(tiny_call()).image
     with pytest.raises(WeightsError, match=r"odd\.safetensors"):
-        backend.draw(_call(loras=(LoraUse(id=odd, weight=1.0),)))
+        backend.draw(tiny_call(loras=(LoraUse(id=odd, weight=1.0),)))
     assert backend.loaded == {CHECKPOINT: ()}
-    assert backend.draw(_call()).image.tobytes() == plain.tobytes()
-    good = _call(loras=(LoraUse(id=LORA, weight=1.0),))
+    assert backend.draw(tiny_call()).image.tobytes() == plain.tobytes()
+    good = tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))
     assert backend.draw(good).image.tobytes() == studio.backend().draw(good).image.tobytes()
 
 
@@ -320,13 +311,13 @@ def test_a_lora_of_the_text_encoder_acts(studio: Studio, tmp_path: Path) -> None
     save_file(tensors, path)
     words = studio.shelf.put(18, "LORA", path)
     backend = studio.backend()
-    plain = backend.draw(_call()).image
-    assert _distance(plain, backend.draw(_call(loras=(LoraUse(id=words, weight=2.0),))).image) > 0
-    both = _call(loras=(LoraUse(id=words, weight=2.0), LoraUse(id=LORA, weight=1.0)))
+    plain = backend.draw(tiny_call()).image
+    assert _distance(plain, backend.draw(tiny_call(loras=(LoraUse(id=words, weight=2.0),))).image) > 0
+    both = tiny_call(loras=(LoraUse(id=words, weight=2.0), LoraUse(id=LORA, weight=1.0)))
     assert _distance(plain, backend.draw(both).image) > 0.5
-    style = _call(loras=(LoraUse(id=LORA, weight=1.0),))
+    style = tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))
     assert backend.draw(style).image.tobytes() == studio.backend().draw(style).image.tobytes()
-    assert backend.draw(_call()).image.tobytes() == plain.tobytes()
+    assert backend.draw(tiny_call()).image.tobytes() == plain.tobytes()
 
 
 def test_few_loras_stay_loaded(studio: Studio, tmp_path: Path) -> None:
@@ -337,9 +328,9 @@ def test_few_loras_stay_loaded(studio: Studio, tmp_path: Path) -> None:
         ids.append(studio.shelf.put(30 + number, "LORA", path))
     backend = studio.backend()
     for spec_id in ids:
-        backend.draw(_call(steps=1, loras=(LoraUse(id=spec_id, weight=1.0),)))
+        backend.draw(tiny_call(steps=1, loras=(LoraUse(id=spec_id, weight=1.0),)))
     assert backend.loaded == {CHECKPOINT: tuple(ids[-6:])}
-    first = _call(steps=1, loras=(LoraUse(id=ids[0], weight=1.0),))
+    first = tiny_call(steps=1, loras=(LoraUse(id=ids[0], weight=1.0),))
     assert backend.draw(first).image.tobytes() == studio.backend().draw(first).image.tobytes()
 
 
@@ -356,13 +347,13 @@ def test_models_that_do_not_exist_or_cannot_draw_are_refused(studio: Studio) -> 
     other = studio.shelf.put(7, "Checkpoint", studio.world.checkpoints[0], base_model="SD 1.5")
     backend = studio.backend()
     with pytest.raises(CallError, match="civitai:99@199"):
-        backend.draw(_call(checkpoint="civitai:99@199"))
+        backend.draw(tiny_call(checkpoint="civitai:99@199"))
     with pytest.raises(CallError, match="is a LORA; a call draws with a Checkpoint"):
-        backend.draw(_call(checkpoint=LORA))
+        backend.draw(tiny_call(checkpoint=LORA))
     with pytest.raises(BackendError, match=r"is 'PixArt a'; the diffusers backend draws pocket, sd15, sd2, sdxl"):
-        backend.draw(_call(checkpoint=foreign))
+        backend.draw(tiny_call(checkpoint=foreign))
     with pytest.raises(CallError, match="the call is for 'pocket', but civitai:7@107 is 'sd15'"):
-        backend.draw(_call(checkpoint=other))
+        backend.draw(tiny_call(checkpoint=other))
 
 
 def test_weights_that_do_not_ship_need_a_files_function(studio: Studio) -> None:
@@ -376,7 +367,7 @@ def test_an_unknown_device_is_refused(studio: Studio) -> None:
     for device in ("cuda:77", "abacus"):
         backend = DiffusersBackend(studio.shelf.catalog, device=device, files=studio.shelf.file_of)
         with pytest.raises(ConfigError, match=f"the device '{device}' cannot be used here"):
-            backend.draw(_call())
+            backend.draw(tiny_call())
 
 
 def test_a_config_folder_that_is_none_is_named(studio: Studio, tmp_path: Path) -> None:
@@ -384,7 +375,7 @@ def test_a_config_folder_that_is_none_is_named(studio: Studio, tmp_path: Path) -
         studio.shelf.catalog, device="cpu", files=studio.shelf.file_of, configs={"pocket": tmp_path}
     )
     with pytest.raises(BackendError, match=r"has no model_index\.json"):
-        backend.draw(_call())
+        backend.draw(tiny_call())
 
 
 def test_nothing_is_printed(studio: Studio, capfd: pytest.CaptureFixture[str]) -> None:
@@ -394,7 +385,7 @@ def test_nothing_is_printed(studio: Studio, capfd: pytest.CaptureFixture[str]) -
         (LoraUse(id=LORA, weight=1.0),),
         (LoraUse(id=LORA, weight=1.0), LoraUse(id=OTHER_LORA, weight=1.0)),
     ):
-        backend.draw(_call(loras=loras, prompt="a fox " * 60))
+        backend.draw(tiny_call(loras=loras, prompt="a fox " * 60))
     assert capfd.readouterr() == ("", "")
 
 
@@ -446,10 +437,10 @@ def test_out_of_memory_is_drawn_again_with_less(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = studio.backend()
-    backend.draw(_call(checkpoint=OTHER_CHECKPOINT))
-    expected = backend.draw(_call()).image.tobytes()
+    backend.draw(tiny_call(checkpoint=OTHER_CHECKPOINT))
+    expected = backend.draw(tiny_call()).image.tobytes()
     _short_of_memory(monkeypatch, enough=lambda vae: vae.use_tiling)
-    assert backend.draw(_call()).image.tobytes() == expected
+    assert backend.draw(tiny_call()).image.tobytes() == expected
     assert list(backend.loaded) == [CHECKPOINT]
     said = [(each.levelname, each.message) for each in caplog.records if "out of memory" in each.message]
     start = "out of memory while drawing 1 of civitai:1@101 at 32x32 (CUDA out of memory. Tried to allocate 2.00 GiB)"
@@ -461,20 +452,20 @@ def test_out_of_memory_is_drawn_again_with_less(
 
 def test_where_even_that_is_too_much_only_the_call_fails(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = studio.backend()
-    expected = backend.draw(_call()).image.tobytes()
+    expected = backend.draw(tiny_call()).image.tobytes()
     with monkeypatch.context() as short:
         _short_of_memory(short, enough=lambda _: False)
         with pytest.raises(BackendError, match=r"out of memory while drawing civitai:1@101 at 32x32 .*; draw smaller"):
-            backend.draw(_call())
+            backend.draw(tiny_call())
         assert not backend.loaded
-    assert backend.draw(_call()).image.tobytes() == expected
+    assert backend.draw(tiny_call()).image.tobytes() == expected
 
 
 def test_a_scheduler_that_raises_in_mid_run_fails_only_that_call(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = studio.backend()
-    expected = backend.draw(_call(sampler="Euler")).image.tobytes()
+    expected = backend.draw(tiny_call(sampler="Euler")).image.tobytes()
     steps: list[StepProgress] = []
     step = EulerDiscreteScheduler.step
 
@@ -487,6 +478,6 @@ def test_a_scheduler_that_raises_in_mid_run_fails_only_that_call(
     with monkeypatch.context() as broken:
         broken.setattr(EulerDiscreteScheduler, "step", failing)
         with pytest.raises(BackendError, match="with Euler, 3 steps at 32x32 failed: IndexError: index 3 is out of"):
-            backend.draw(_call(sampler="Euler"), on_step=steps.append)
+            backend.draw(tiny_call(sampler="Euler"), on_step=steps.append)
     assert len(steps) == 2
-    assert backend.draw(_call(sampler="Euler")).image.tobytes() == expected
+    assert backend.draw(tiny_call(sampler="Euler")).image.tobytes() == expected

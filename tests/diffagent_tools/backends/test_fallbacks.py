@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from diffagent_tools.backends import DiffusersBackend, MemoryBudget
 from diffagent_tools.backends.fallbacks import FALLBACKS, LARGEST_BATCH, Economy, step_down
 from tests.diffagent_tools.conftest import Studio
+from tests.tiny_world import tiny_call
 from tool_specs.calls import LoraUse, PocketCall
 from tool_specs.exceptions import BackendError
 
@@ -28,16 +30,7 @@ BESIDE_RAM = "cpu:0"
 """The CPU as a device of its own, beside which weights wait in RAM."""
 
 
-def _call(**changes: object) -> PocketCall:
-    fields: dict[str, object] = {
-        "checkpoint": FIRST,
-        "prompt": "a fox on a blue background",
-        "steps": 2,
-        "width": 32,
-        "height": 32,
-        "seed": 7,
-    }
-    return PocketCall.model_validate(fields | changes)
+_call = partial(tiny_call, steps=2)
 
 
 def _way_down(*, pictures: int, is_loading: bool, offloads: bool, others: bool) -> list[str]:
