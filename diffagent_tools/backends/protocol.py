@@ -39,7 +39,10 @@ class Drawing:
 
 @runtime_checkable
 class Backend(Protocol):
-    """Draws calls. Safe to share between threads."""
+    """Draws calls. Safe to share between threads.
+
+    A subclass needs `draw` alone.
+    """
 
     def draw(
         self,
@@ -72,6 +75,8 @@ class Backend(Protocol):
     ) -> list[Drawing]:
         """Draw several calls, those that differ by their seeds alone together where the backend can.
 
+        By default one after another.
+
         Args:
             calls: What to draw, in any order.
             on_step: Called after every denoising step; the steps begin anew with every pass.
@@ -83,4 +88,4 @@ class Backend(Protocol):
         Raises:
             DiffAgentError: As `draw`. One call that cannot be drawn ends the batch, and its other pictures are lost.
         """
-        ...
+        return [self.draw(call, on_step=on_step, cancel=cancel) for call in calls]

@@ -11,14 +11,14 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
 from diffagent_tools.artifacts import ArtifactStore
-from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from tests.graphs.paper_world import CATALOG, BrightnessReward, PaperBackend, ScriptedPlanner, WordEmbedder
 from tool_specs.calls import Call
 from tool_specs.search.shortlist import Shortlister
 
 
 @dataclass
-class ModelBackend:
+class ModelBackend(Backend):
     """A paper backend for each model, so that what one branch does is independent of the others."""
 
     models: Mapping[str, PaperBackend]

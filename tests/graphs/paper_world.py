@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import Field
 
 from diffagent_tools.artifacts import ArtifactStore
-from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from graphs.agent import DiffAgentGraph, create_diffagent
 from tests.pocket_arguments import pocket_arguments
 from tool_specs.calls import Call
@@ -114,7 +114,7 @@ class WordEmbedder:
 
 
 @dataclass
-class PaperBackend:
+class PaperBackend(Backend):
     """Draws grey noise whose brightness is what the reward reads, and notes each drawing in a log file."""
 
     log: Path

@@ -22,7 +22,7 @@ def call_of(checkpoint: str, **changes: object) -> PocketCall:
     return PocketCall.model_validate(fields | changes)
 
 
-class Held:
+class Held(Backend):
     """A backend that draws with another one, remembers what, and holds the first drawing back until it is let go."""
 
     def __init__(self, backend: Backend) -> None:

@@ -33,7 +33,7 @@ from tool_specs.exceptions import DrawingCancelled
 ROOT = Path(__file__).parents[3]
 
 
-class StepByStep:
+class StepByStep(Backend):
     """A backend that takes steps until it is told to stop."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class StepByStep:
         raise AssertionError
 
 
-class Noise:
+class Noise(Backend):
     """A backend whose pictures cannot be compressed."""
 
     def draw(
@@ -71,7 +71,7 @@ class Noise:
         return Drawing(Image.fromarray(pixels), call.model_copy(update={"seed": 1}), 0.1)
 
 
-class Broken:
+class Broken(Backend):
     """A backend with a fault that nobody foresaw."""
 
     def draw(

@@ -14,7 +14,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from diffagent_tools.artifacts import ArtifactStore, read_call
-from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from diffagent_tools.chat_models.calling import calling
 from diffagent_tools.planning import GUIDE
 from diffagent_tools.toolkit import DiffAgentToolkit
@@ -220,7 +220,7 @@ def test_what_the_rules_forbid_is_not_drawn_by_name(make_spec: SpecMaker, embedd
         assert said in message.text
 
 
-class PatientBackend:
+class PatientBackend(Backend):
     """Fails with whatever it is given, or waits to be stopped."""
 
     def __init__(self, error: Exception | None = None) -> None:

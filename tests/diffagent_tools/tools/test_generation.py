@@ -16,7 +16,7 @@ from langchain_tests.unit_tests import ToolsUnitTests
 
 from diffagent_tools.artifacts import ArtifactStore, read_call
 from diffagent_tools.backends import DiffusersBackend
-from diffagent_tools.backends.protocol import Drawing, StepProgress
+from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from diffagent_tools.tools.descriptions import MAX_DESCRIPTION, description_of
 from diffagent_tools.tools.generation import GenerationTool, tools_for
 from tests.diffagent_tools.conftest import Studio
@@ -148,7 +148,7 @@ def test_wrong_arguments_are_told_in_one_line(tool: GenerationTool, changes: dic
     assert "\n" not in message.text
 
 
-class BrokenBackend:
+class BrokenBackend(Backend):
     """Fails with whatever it is given, or waits to be stopped."""
 
     def __init__(self, error: Exception | None = None) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tool_specs.exceptions import BackendError, ConfigError
 from tool_specs.search.shortlist import Shortlister
 
 
-class GreyBackend:
+class GreyBackend(Backend):
     """Draws noise that is the brighter the more steps a call has; what has a cfg scale above 15 fails."""
 
     def __init__(self) -> None:
@@ -45,10 +45,6 @@ class GreyBackend:
         noise = np.random.default_rng(call.seed).normal(0, 6, (call.height, call.width, 3))
         pixels = np.clip(2.5 * call.steps + noise - noise.mean(), 0, 255).astype(np.uint8)
         return Drawing(Image.fromarray(pixels), call, 0.01)
-
-    def draw_batch(self, calls: Sequence[Call], **others: object) -> list[Drawing]:
-        """Draw one after another; see `Backend.draw_batch`."""
-        return [self.draw(call) for call in calls]
 
 
 @pytest.fixture(scope="module")
