@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from tool_specs.exceptions import WeightsError
 
@@ -22,26 +23,37 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 TEXT_PREFIX = "cond_stage_model.transformer."
 
-_UNET_OUTER = {
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0",
-    "add_embedding.linear_2": "label_emb.0.2",
-    "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0",
-    "conv_out": "out.2",
-    "mid_block.resnets.0": "middle_block.0",
-    "mid_block.attentions.0": "middle_block.1",
-    "mid_block.resnets.1": "middle_block.2",
-}
-_UNET_RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
+UNET_OUTER: Final = MappingProxyType(
+    {
+        "time_embedding.linear_1": "time_embed.0",
+        "time_embedding.linear_2": "time_embed.2",
+        "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2",
+        "conv_in": "input_blocks.0.0",
+        "conv_norm_out": "out.0",
+        "conv_out": "out.2",
+    }
+)
+"""Layers of a UNet outside of its blocks: diffusers' name to the original one."""
+UNET_MIDDLE: Final = MappingProxyType(
+    {
+        "mid_block.resnets.0": "middle_block.0",
+        "mid_block.attentions.0": "middle_block.1",
+        "mid_block.resnets.1": "middle_block.2",
+    }
+)
+"""Likewise the parts of its middle block."""
+UNET_RESNET: Final = MappingProxyType(
+    {
+        "norm1": "in_layers.0",
+        "conv1": "in_layers.2",
+        "time_emb_proj": "emb_layers.1",
+        "norm2": "out_layers.0",
+        "conv2": "out_layers.3",
+        "conv_shortcut": "skip_connection",
+    }
+)
+"""Likewise the layers of a residual block."""
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 _BLOCK = re.compile(
     r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.(?P<layer>\d+)"
@@ -74,7 +86,7 @@ def unet_keys(unet: UNet2DConditionModel) -> dict[str, str]:
             return f"output_blocks.{(block + 1) * span - 1}.{2 if attention[block] else 1}.{rest}"
         number = block * span + layer
         place = f"input_blocks.{number + 1}" if side == "down" else f"output_blocks.{number}"
-        return f"{place}.0.{_renamed(rest, _UNET_RESNET)}" if part == "resnets" else f"{place}.1.{rest}"
+        return f"{place}.0.{_renamed(rest, UNET_RESNET)}" if part == "resnets" else f"{place}.1.{rest}"
 
     return _keys(unet.state_dict(), ldm_key, "UNet")
 
@@ -166,10 +178,10 @@ def _keys(state: Mapping[str, Tensor], ldm_key: Callable[[str], str | None], net
 
 def _renamed_outer(name: str) -> str | None:
     """LDM name of a UNet tensor outside the down and up blocks, or None."""
-    for module, original in _UNET_OUTER.items():
+    for module, original in (UNET_OUTER | UNET_MIDDLE).items():
         if name.startswith(f"{module}."):
             rest = name.removeprefix(f"{module}.")
-            return f"{original}.{_renamed(rest, _UNET_RESNET) if '.resnets.' in name else rest}"
+            return f"{original}.{_renamed(rest, UNET_RESNET) if '.resnets.' in name else rest}"
     return None
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from diffagent_tools.ldm import UNET_MIDDLE, UNET_OUTER, UNET_RESNET
+
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline, UNet2DConditionModel
     from torch import nn
@@ -26,27 +28,6 @@ _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Component of a pipeline to what its layers' names begin with."""
 
-_OUTER: Final = MappingProxyType(
-    {
-        "time_embedding.linear_1": "time_embed.0",
-        "time_embedding.linear_2": "time_embed.2",
-        "add_embedding.linear_1": "label_emb.0.0",
-        "add_embedding.linear_2": "label_emb.0.2",
-        "conv_in": "input_blocks.0.0",
-        "conv_norm_out": "out.0",
-        "conv_out": "out.2",
-    }
-)
-_RESNET: Final = MappingProxyType(
-    {
-        "norm1": "in_layers.0",
-        "conv1": "in_layers.2",
-        "time_emb_proj": "emb_layers.1",
-        "norm2": "out_layers.0",
-        "conv2": "out_layers.3",
-        "conv_shortcut": "skip_connection",
-    }
-)
 _BLOCK = re.compile(
     r"(?P<block>(?:(?:down|up)_blocks\.\d+|mid_block)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.\d+)"
     r"\.(?P<rest>.+)"
@@ -75,22 +56,18 @@ def _spellings(component: str, path: str, original: Mapping[str, str]) -> Iterat
     if component.startswith("text_encoder"):
         # transformers 5 has left this part of the path out; files keep it.
         yield "text_model." + path.removeprefix("text_model.")
-    elif path in _OUTER:
-        yield _OUTER[path]
+    elif path in UNET_OUTER:
+        yield UNET_OUTER[path]
     elif (match := _BLOCK.fullmatch(path)) and match["block"] in original:
         rest = match["rest"]
         if match["part"] == "resnets":
-            rest = _RESNET.get(rest, rest)
+            rest = UNET_RESNET.get(rest, rest)
         yield f"{original[match['block']]}.{'op' if match['part'] == 'downsamplers' else rest}"
 
 
 def _original_paths(unet: UNet2DConditionModel) -> dict[str, str]:
     """Path of every part of the UNet's blocks to its path in the original code."""
-    paths = {
-        "mid_block.resnets.0": "middle_block.0",
-        "mid_block.attentions.0": "middle_block.1",
-        "mid_block.resnets.1": "middle_block.2",
-    }
+    paths = dict(UNET_MIDDLE)
     number = 1
     for level, block in enumerate(unet.down_blocks):
         for layer in range(len(block.resnets)):

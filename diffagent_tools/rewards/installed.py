@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from diffagent_tools.rewards.clip import CLIPReward, HPSReward, PickScoreReward
 from diffagent_tools.rewards.image_reward import ImageRewardReward
-from diffagent_tools.rewards.protocol import Reward
+from diffagent_tools.rewards.protocol import Reward, check_pairs
 from diffagent_tools.rewards.unified import Calibration, UnifiedReward
-from tool_specs.exceptions import ConfigError, RequestError
+from tool_specs.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,9 +37,7 @@ class NoReward:
         Raises:
             RequestError: There are not as many prompts as images.
         """
-        if len(images) != len(prompts):
-            msg = f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image"
-            raise RequestError(msg)
+        check_pairs(images, prompts)
         return [1.0] * len(images)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from diffagent_tools.devices import fitting_threads, one_load_at_a_time, require, torch_device
 from diffagent_tools.rewards.folders import find_folder, load_model, read
-from tool_specs.exceptions import RequestError, WeightsError
+from diffagent_tools.rewards.protocol import check_pairs
+from tool_specs.exceptions import WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +66,7 @@ class LearnedReward(ABC):
             ConfigError: torch, transformers or the model's folder is missing.
             WeightsError: The model cannot be loaded, or gives no numbers.
         """
-        if len(images) != len(prompts):
-            msg = f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image"
-            raise RequestError(msg)
+        check_pairs(images, prompts)
         if not images:
             return []
         with self._lock:

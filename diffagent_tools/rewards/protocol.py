@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tool_specs.exceptions import RequestError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -25,3 +27,14 @@ class Reward(Protocol):
             RequestError: There are not as many prompts as images.
         """
         ...
+
+
+def check_pairs(images: Sequence[Image], prompts: Sequence[str]) -> None:
+    """See that each picture has its prompt.
+
+    Raises:
+        RequestError: There are not as many prompts as images.
+    """
+    if len(images) != len(prompts):
+        msg = f"{len(images)} images but {len(prompts)} prompts; give one prompt for each image"
+        raise RequestError(msg)
