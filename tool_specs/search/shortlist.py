@@ -36,7 +36,8 @@ class Hit:
         spec: The spec.
         score: How well it suits; comparable within one shortlist and one kind (checkpoints, networks).
         why: Reasons, each a few words.
-        matched: What of the request it was matched with; empty where it is only the nearest there is.
+        matched: What of the request it was matched with; empty where it is only the nearest there is. Of a checkpoint
+            these are subjects; the places that it knows beside them are among the reasons.
     """
 
     spec: ToolSpec
@@ -229,7 +230,8 @@ def _checkpoint_hit(spec: ToolSpec, understood: Understanding, evidence: float, 
     similarity = best.similarity if best else 0.0
     score = similarity if closed else max(similarity, evidence)
     if matched:
-        why = tuple(_why(match) for match in matched)
+        places = [match for match in understood.places if match.term.spec_id == spec.id]
+        why = tuple(_why(match) for match in (*matched, *places))
     elif score > similarity or best is None:
         why = (f"its examples or description are near ({score:.2f})",)
     else:

@@ -1,8 +1,8 @@
-"""Lessons in other words: what a lesson quotes from specs and from the request, put into words that mean nothing.
+"""Lessons in other words: what a lesson quotes from specs and from the request, put into words that are beside it.
 
 A planner that has seen the same few hundred words again and again writes them from memory, and gets a word wrong that
 it has never seen. In a lesson with aliases nothing helps but to read which word a model knows for what is asked, and to
-copy it.
+copy it: a word that means nothing, or one that means something else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from finetune.pocket.world import COLOURS, SCENES
+from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.words import SYNONYMS, UNKNOWN
+from finetune.pocket.world import COLOURS, SCENES, all_subjects
 
 _REASON = re.compile(r"(knows|nearest word:) '([^\n]+?)'(?: for '([^\n]+?)' \((\d\.\d\d)\)|(?=[.;]))")
 _TRIGGER = re.compile(r"triggered by '([^\n]+?)'")
@@ -23,8 +25,15 @@ _STARTS = (
 )  # fmt: skip
 _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai", "y", "ie")
 _ENDS = ("", "", "", "b", "ck", "d", "ff", "g", "l", "ll", "m", "n", "ng", "nt", "p", "r", "rd", "s", "sk", "t", "x")
-TWO_WORDS = 0.25
-"""Share of the aliases that are two words."""
+_SAID = [
+    phrase
+    for phrase in (*all_subjects(), *UNKNOWN, *(synonym for synonyms in SYNONYMS.values() for synonym in synonyms))
+    if not held_out_phrase(phrase) and len(phrase.split()) < 3 and phrase.replace(" ", "").isalpha()
+]
+MEANING = 0.5
+"""Share of the aliases that are words of other things."""
+TWO_WORDS = 0.15
+"""Share of the other aliases that are two words."""
 ANOTHER_WORD = 0.5
 """Share of the phrases that have one alias where they are asked for and another where the model knows them, and of the
 trigger words that are no longer what their network is known for."""
@@ -34,8 +43,8 @@ def with_aliases(row: dict[str, str], rng: np.random.Generator) -> dict[str, str
     """A rendered lesson with an alias for each word that a spec knows, that a request asks for, or that triggers.
 
     A phrase has one alias where it is asked for, one where a model knows it, and one as a trigger word; they may be the
-    same. Backgrounds and colours keep their words, and so does everything that is not quoted as a reason to offer a
-    model.
+    same. Backgrounds and colours keep their words, and those that they are asked for by; so does everything that is
+    not quoted as a reason to offer a model.
 
     Args:
         row: `id`, `prompt` and `completion`, in the words of the pocket planner's chat template.
@@ -48,7 +57,7 @@ def with_aliases(row: dict[str, str], rng: np.random.Generator) -> dict[str, str
     asked = {
         said: _another(known.get(said), rng)
         for _, phrase, wanted, _ in reasons
-        if _replaceable(said := wanted or phrase)
+        if _replaceable(phrase) and _replaceable(said := wanted or phrase)
     }
     triggers = {phrase: _another(known.get(phrase), rng) for phrase in _TRIGGER.findall(offer) if _replaceable(phrase)}
 
@@ -91,9 +100,11 @@ def _articles(text: str) -> str:
 
 
 def _alias(rng: np.random.Generator) -> str:
+    if rng.random() < MEANING:
+        return _SAID[int(rng.integers(len(_SAID)))]
     return " ".join(_word(rng) for _ in range(2 if rng.random() < TWO_WORDS else 1))
 
 
 def _word(rng: np.random.Generator) -> str:
-    parts = (_STARTS, _VOWELS, _ENDS) * int(rng.integers(1, 4))
+    parts = (_STARTS, _VOWELS, _ENDS) * int(rng.integers(1, 3))
     return "".join(str(part[int(rng.integers(len(part)))]) for part in parts)

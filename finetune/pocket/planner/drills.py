@@ -10,14 +10,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from finetune.pocket.planner.requests import held_out_phrase
-from finetune.pocket.planner.words import FRAMES, NAME_PARTS, STYLE_NAMES, SYNONYMS, UNKNOWN
-from finetune.pocket.world import BACKGROUNDS, STYLES, all_subjects
+from finetune.pocket.planner.words import (
+    COLOUR_PHRASES,
+    COLOUR_WORDS,
+    FRAMES,
+    NAME_PARTS,
+    PLACES,
+    STYLE_NAMES,
+    SYNONYMS,
+    UNKNOWN,
+)
+from finetune.pocket.world import BACKGROUNDS, SCENES, STYLES, all_subjects, article, caption
 from tool_specs.naming import tool_name
 
 ECHOES = 0.5
 """Share of the drills that only ask to say something again: every word of the answer is a lesson in copying."""
 MADE_UP = 0.3
 """Share of the words that mean nothing: they can only be copied."""
+OTHER_WORD = 0.3
+"""Share of the words that are asked for by another that has nothing to do with them."""
 _SYLLABLES = ("ba", "ko", "ri", "ta", "lu", "ne", "mo", "shi", "ga", "ter", "vol", "qui", "pen", "zar", "dol", "fi")
 
 
@@ -36,16 +47,18 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
         styles = [str(style) for style in rng.choice([*STYLES, *STYLE_NAMES], int(rng.integers(0, 4)), replace=False)]
         networks = {style: f"civitai:{rng.integers(1_000, 999_999)}" for style in styles}
         word = known[int(rng.integers(len(known)))]
-        said = str(rng.choice(asked.get(word, [word])))
+        said = _word(words, rng) if rng.random() < OTHER_WORD else str(rng.choice(asked.get(word, [word])))
         style = str(rng.choice(styles)) if styles and rng.random() < 0.6 else None
-        place = f" on a {rng.choice(BACKGROUNDS)} background" if rng.random() < 0.4 else ""
-        lines = [_line(one, tool, word, said, rng) for one, tool in tools.items()]
+        background = str(rng.choice(BACKGROUNDS)) if rng.random() < 0.4 else None
+        place, known_place = _place(background, rng) if background else ("", "")
+        lines = [_line(one, tool, word, said, known_place, rng) for one, tool in tools.items()]
         rng.shuffle(lines)
         triggers = {one: one if rng.random() < 0.7 else _word(words, rng) for one in styles}
         lines += [f"+ {network} is '{_name(rng)}' triggered by '{triggers[one]}'" +
                   (f" knows '{one}'." if one == style else "") for one, network in networks.items()]  # fmt: skip
         text = str(rng.choice(frames)).format(f"{said}{place}" + (f", {style}" if style else ""))
-        prompt = (f"{triggers[style]}, " if style else "") + f"a {word}{place}"
+        picture = caption(word, background) if background else article(word)
+        prompt = (f"{triggers[style]}, " if style else "") + picture
         loras = f'{{"id": "{networks[style]}", "weight": 1.0}}' if style else ""
         call = f'<tool_call>\n{{"name": "{tools[word]}", "arguments": {{"loras": [{loras}], "prompt": "{prompt}"'
         told = "\n".join(["<|tools|>", *lines, ""])
@@ -64,10 +77,23 @@ def _seen(phrases: Sequence[str]) -> list[str]:
     return [phrase for phrase in phrases if not held_out_phrase(phrase)]
 
 
-def _line(one: str, tool: str, word: str, said: str, rng: np.random.Generator) -> str:
+def _place(background: str, rng: np.random.Generator) -> tuple[str, str]:
+    """A background as somebody asks for it, and as a reason to offer a model."""
+    if background in SCENES:
+        known, asked = SCENES[background], str(rng.choice([SCENES[background], *_seen(PLACES[background])]))
+        said = asked
+    else:
+        colour = str(rng.choice([background, *_seen(COLOUR_WORDS[background])]))
+        known, said = f"{background} background", f"{colour} background"
+        asked = str(rng.choice(_seen(COLOUR_PHRASES))).format(c=colour)
+    nearness = "" if said == known else f" for '{said}' (0.{rng.integers(74, 99)})"
+    return f" {asked}", f"; knows '{known}'{nearness}"
+
+
+def _line(one: str, tool: str, word: str, said: str, place: str, rng: np.random.Generator) -> str:
     if one == word:
         asked = "" if said == word else f" for '{said}' (0.{rng.integers(71, 99)})"
-        return f"{tool}: knows '{word}'{asked}."
+        return f"{tool}: knows '{word}'{asked}{place}."
     return f"{tool}: nearest word: '{one}' for '{said}' (0.{rng.integers(25, 71)})."
 
 

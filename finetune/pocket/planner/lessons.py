@@ -28,7 +28,12 @@ RETRIES = 0.12
 """Share of the samples that stand after one or two failed attempts."""
 
 ALIASED = 0.4
-"""Share of the samples whose words are replaced by ones that mean nothing."""
+"""Share of the samples whose words are replaced by others."""
+ENDED = 0.5
+"""Share of the samples that end before the parameters of the call: what the community chose is mostly chance, and there
+is nothing to read it from."""
+PARAMETERS = ', "sampler"'
+"""Where the parameters of a written call begin."""
 
 SAMPLES = 3
 """Samples made of one lesson: other orders of the tools, other people's calls."""
@@ -163,5 +168,11 @@ def course_rows(course: Course) -> Iterator[dict[str, str]]:
             for variant in range(SAMPLES):
                 sample = lesson_sample(f"{course.kind}-{course.seed}-{number}-{variant}", world, lesson, rng)
                 row = rendered(sample, tokenizer)
-                yield with_aliases(row, rng) if rng.random() < ALIASED else row
+                row = with_aliases(row, rng) if rng.random() < ALIASED else row
+                yield without_parameters(row) if rng.random() < ENDED else row
             number += 1
+
+
+def without_parameters(row: dict[str, str]) -> dict[str, str]:
+    """A rendered lesson whose answer ends before the parameters of the call."""
+    return row | {"completion": row["completion"].split(PARAMETERS)[0]}

@@ -21,6 +21,7 @@ class Recipe:
         size: Of the network.
         drills: Short samples to learn copying from.
         drill_steps: Steps of the drills before stage 1, each of 24 short samples.
+        reminders: Drills among the samples of stage 1.
         sft_steps: Steps of stage 1, each of 32 samples.
         rollouts: Instructions whose candidates are drawn.
         sampled: Answers sampled for each of them.
@@ -38,7 +39,8 @@ class Recipe:
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
-    sft_steps: int = 2000
+    reminders: int = 12_000
+    sft_steps: int = 3000
     rollouts: int = 300
     sampled: int = 2
     perturbed: int = 4
@@ -57,6 +59,7 @@ QUICK = Recipe(
     size=Size(width=64, layers=2, inner=128, heads=2, head_width=32),
     drills=400,
     drill_steps=10,
+    reminders=40,
     sft_steps=30,
     rollouts=10,
     sampled=1,

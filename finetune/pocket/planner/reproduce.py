@@ -14,7 +14,7 @@ from rich.console import Console
 
 from finetune.dabench.run import EvalSettings, run
 from finetune.pocket.planner.drills import drills
-from finetune.pocket.planner.lessons import Course, course_rows
+from finetune.pocket.planner.lessons import Course, course_rows, without_parameters
 from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.recipe import Recipe
 from finetune.sfta.align import AlignSettings, align
@@ -27,11 +27,9 @@ from tool_specs.whole_files import write_whole, written_whole
 EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
-DRILL_BATCH, DRILL_SEED = 24, 3
+DRILL_BATCH, DRILL_SEED, REMINDER_SEED = 24, 3, 4
 ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 5e-4, 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
-PARAMETERS = ', "sampler"'
-"""Where the parameters of a written call begin."""
 COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
 
 
@@ -69,7 +67,10 @@ class Reproduction:
         return folder
 
     def lessons(self) -> Path:
-        """What stage 1 learns from, shuffled, and a part that it is evaluated on."""
+        """What stage 1 learns from, shuffled, and a part that it is evaluated on.
+
+        There are drills among them: from lessons alone, what the drills taught is slowly lost.
+        """
         path, evaluated = self.folder / "lessons.jsonl", self.folder / "lessons-eval.jsonl"
         if path.is_file():
             return path
@@ -79,7 +80,8 @@ class Reproduction:
         held_out = min(EVAL_LESSONS, *(course.count // 4 for course in self.recipe.courses))
         rows = [row for course in courses for row in course]
         _write_shuffled(evaluated, [row for row in rows if _number(row) < held_out])
-        _write_shuffled(path, [row for row in rows if _number(row) >= held_out])
+        reminders = drills(self.recipe.reminders, REMINDER_SEED)
+        _write_shuffled(path, [*(row for row in rows if _number(row) >= held_out), *reminders])
         return path
 
     def drilled(self) -> Path:
@@ -164,7 +166,7 @@ class Reproduction:
         lines = self.rollouts().read_text(encoding="utf-8").splitlines(keepends=True)
         with self._workers() as workers, self._console.status("writing lessons for stage 2"):
             for row in chain.from_iterable(workers.map(_rows, self.recipe.reviews)):
-                answer = row["completion"].split(PARAMETERS)[0]
+                answer = without_parameters(row)["completion"]
                 ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[answer], rewards=[1.0])
                 lines.append(ranking.model_dump_json() + "\n")
         write_whole(path, "".join(lines))

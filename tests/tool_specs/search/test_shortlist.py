@@ -29,6 +29,15 @@ def test_words_that_no_record_holds(shortlister: Shortlister) -> None:
     assert not any(hit.matched for hit in (*shortlist.hits[1:], *shortlist.networks[1:]))
 
 
+def test_a_place_is_a_reason_for_the_models_that_know_the_subject(shortlister: Shortlister) -> None:
+    best, *others = shortlister.shortlist("a kitten on a grassy meadow").hits
+    assert [match.term.role for match in best.matched] == ["subject"]
+    assert [why.split("'")[1] for why in best.why] == ["cat", "in a meadow"]
+    assert not any("meadow" in why for hit in others for why in hit.why)
+    exact = shortlister.shortlist("a cat on a red background").hits[0]
+    assert exact.why == ("knows 'cat'", "knows 'red background'")
+
+
 def test_every_caption_is_understood(shortlister: Shortlister) -> None:
     styles = (None, *STYLES)
     for number, (subject, model_id) in enumerate(

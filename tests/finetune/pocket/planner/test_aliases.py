@@ -1,4 +1,4 @@
-"""Lessons in words that mean nothing."""
+"""Lessons in other words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from finetune.pocket.planner.aliases import with_aliases
+from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.words import SYNONYMS
+from finetune.pocket.world import all_subjects
 
 PROMPT = (
     "<|tools|>\n"
-    "civitai_1_food: knows 'fried egg' for 'egg' (0.84).\n"
-    "+ civitai:7 is 'Sepia Look' triggered by 'sepia' knows 'old photograph'.\n"
-    "+ civitai:8 is 'Neon' triggered by 'neon'\n"
-    "civitai_2_animals: nearest word: 'owl' for 'egg' (0.57).\n"
-    "<|user|>an egg on deep blue like an old photograph<|assistant|>"
+    "civitai_1_food: knows 'poached ogre' for 'ogre' (0.84).\n"
+    "+ civitai:7 is 'Sepia Look' triggered by 'tinted' knows 'daguerreotype'.\n"
+    "+ civitai:8 is 'Neon' triggered by 'embers'\n"
+    "civitai_2_animals: nearest word: 'yak' for 'ogre' (0.57).\n"
+    "<|user|>an ogre on deep blue like an daguerreotype<|assistant|>"
 )
 CALL = (
-    '<tool_call>\n{"name": "civitai_1_food", "arguments": {"prompt": "a fried egg on a blue background, sepia", '
+    '<tool_call>\n{"name": "civitai_1_food", "arguments": {"prompt": "a poached ogre on a blue background, tinted", '
     '"steps": 20}}\n</tool_call><|end|>'
 )
 
@@ -38,7 +41,7 @@ def test_what_is_read_and_what_is_written_stay_together(seed: int) -> None:
     call = json.loads(row["completion"].split("\n")[1])
     assert call["name"] == "civitai_1_food"
     assert call["arguments"]["prompt"].split(" ", 1)[1] == f"{egg} on a blue background, {trigger}"
-    for word in ("egg", "'sepia'", "old photograph", "owl", "'neon'"):
+    for word in ("ogre", "'tinted'", "daguerreotype", "'yak'", "'embers'"):
         assert word not in row["prompt"] + row["completion"]
     assert len({egg, asked, trigger, style}) == 4 or trigger == style
 
@@ -47,7 +50,7 @@ def test_a_word_that_the_model_knows_may_be_asked_for_by_another() -> None:
     prompt = (
         "<|tools|>\ncivitai_1_a: knows 'owl'; nearest word: 'elk' for 'owl' (0.40).\n<|user|>draw an owl<|assistant|>"
     )
-    completion = CALL.replace("a fried egg", "an owl")
+    completion = CALL.replace("a poached ogre", "an owl")
     alike = 0
     for seed in range(40):
         row = with_aliases({"id": "1", "prompt": prompt, "completion": completion}, np.random.default_rng(seed))
@@ -59,8 +62,25 @@ def test_a_word_that_the_model_knows_may_be_asked_for_by_another() -> None:
     assert 5 < alike < 35
 
 
+def test_half_of_the_words_mean_something_else_and_no_place_is_replaced() -> None:
+    prompt = PROMPT.replace("(0.84).", "(0.84); knows 'in a meadow' for 'pastures' (0.80).").replace(
+        "on deep blue", "among pastures"
+    )
+    world = {word for phrase in all_subjects() for word in phrase.split()} | {"kitten", "zebra"}
+    hidden = {said for synonyms in SYNONYMS.values() for said in synonyms if held_out_phrase(said)}
+    meaning = 0
+    for seed in range(60):
+        row = with_aliases({"id": "1", "prompt": prompt, "completion": CALL}, np.random.default_rng(seed))
+        assert "; knows 'in a meadow' for 'pastures' (0.80)." in row["prompt"]
+        assert " among pastures like a" in row["prompt"]
+        known = row["prompt"].split("knows '")[1].split("'")[0]
+        assert known not in hidden
+        meaning += not world.isdisjoint(known.split())
+    assert 5 < meaning < 40
+
+
 def test_a_refusal_and_the_names_of_arguments_keep_their_words() -> None:
-    prompt = PROMPT.replace("'egg' (", "'steps' (").replace("an egg", "draw steps")
+    prompt = PROMPT.replace("'ogre' (", "'steps' (").replace("an ogre", "draw steps")
     call = with_aliases({"id": "1", "prompt": prompt, "completion": CALL}, np.random.default_rng(0))
     assert '"steps": 20' in call["completion"]
     refusal = "None of the models on offer can draw this, not even an owl.<|end|>"

@@ -10,7 +10,16 @@ import pytest
 from diffagent_tools.planning import REFUSAL
 from diffagent_tools.tools.generation import offered
 from finetune.pocket.planner.community import community_arguments
-from finetune.pocket.planner.lessons import GOLD_ABSENT, IMPOSSIBLE, RETRIES, WORLDS, Lesson, lesson_sample, lessons
+from finetune.pocket.planner.lessons import (
+    GOLD_ABSENT,
+    IMPOSSIBLE,
+    RETRIES,
+    WORLDS,
+    Lesson,
+    lesson_sample,
+    lessons,
+    without_parameters,
+)
 from finetune.pocket.planner.requests import Wanted, held_out_phrase, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
 from finetune.pocket.planner.worlds import World, made_up_world, pocket_world
@@ -144,3 +153,11 @@ def test_people_forget_the_trigger_words_sometimes() -> None:
     assert sum(prompt.startswith("neon, ") for prompt in prompts) > 90
     assert sum(prompt.endswith(", neon") for prompt in prompts) > 90
     assert 10 < sum("neon" not in prompt for prompt in prompts) < 60
+
+
+def test_a_call_may_end_before_its_parameters() -> None:
+    text = '<tool_call>\n{"name": "a", "arguments": {"loras": [], "prompt": "a cat", "negative_prompt": ""'
+    row = {"id": "1", "prompt": "p", "completion": text + ', "sampler": "Euler", "steps": 20}}\n</tool_call><|end|>'}
+    assert without_parameters(row) == {"id": "1", "prompt": "p", "completion": text}
+    declined = row | {"completion": f"{REFUSAL}<|end|>"}
+    assert without_parameters(declined) == declined
