@@ -147,6 +147,7 @@ def _decide(phrase: Phrase, following: Phrase | None, index: TermIndex, bounds: 
             clearness = (matches[0].similarity - bound) / (1.0 - bound)
             options.append((clearness, _Decision(role, matches, joined=joined)))
 
+    phrase, backdrop = _cut_backdrop(phrase, index, bounds)
     phrase, ending = _cut_style(phrase, index, bounds)
     for role, bound, texts, more in _roles(phrase, following, bounds):
         alone = _nearest(texts, index, role)
@@ -163,7 +164,7 @@ def _decide(phrase: Phrase, following: Phrase | None, index: TermIndex, bounds: 
         offer(_ties(nearest), "subject", bounds.subject)
     _, decision = max(options, key=lambda option: option[0], default=(0.0, _Decision(None)))
     styles = _modifier_style(phrase, index, bounds) if decision.role != "style" else ()
-    return replace(decision, matches=(*decision.matches, *styles, *ending), nearest=nearest)
+    return replace(decision, matches=(*decision.matches, *styles, *ending, *backdrop), nearest=nearest)
 
 
 def _roles(
@@ -203,12 +204,24 @@ def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Ph
     return (rest, matches) if known else (phrase, ())
 
 
+def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
+    """Take a background off the end of a phrase that names a known thing before it ("frog white background")."""
+    for run in phrase.backdrops if phrase.role == "thing" else ():
+        matches = _nearest(_wordings([run]), index, "place")
+        if _similarity(matches) >= bounds.place:
+            rest = phrase.without_ending(run)
+            if _similarity(_nearest(rest.heads, index, "subject")) >= bounds.subject:
+                return rest, matches
+    return phrase, ()
+
+
 def _texts(phrases: Sequence[Phrase], bounds: Thresholds) -> Iterator[tuple[str, TermRole]]:
     """Everything that phrases will be compared by."""
     for phrase, following in zip(phrases, [*phrases[1:], None], strict=False):
         yield from ((text, "subject") for text in phrase.heads)
         for ending in phrase.endings:
             yield from ((text, "subject") for text in phrase.without_ending(ending).heads)
+        yield from ((text, "place") for text in _wordings(list(phrase.backdrops)))
         yield from ((text, "style") for text in (phrase.text, *phrase.modifiers, *phrase.endings))
         for role, _, texts, more in _roles(phrase, following, bounds):
             yield from ((text, role) for text in (phrase.text, *texts, *more))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 MAX_REQUEST = 2000
@@ -16,6 +17,9 @@ MAX_REQUEST = 2000
 MAX_PHRASES = 24
 MAX_WORDS = 3
 """Longest run of words that is compared with the words a model knows."""
+_MAX_OPENING = 6
+"""Words that may stand before what is asked for."""
+_VOWELS = frozenset("aeiouy")
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[,;:.!?()\n]")
 _SPELLINGS = (("colour", "color"), ("grey", "gray"), ("’", "'"))
@@ -33,7 +37,7 @@ _PREPOSITIONS = _words(
     "through around between above below beneath among amid across via"
 )
 _CLAUSES = _words("who which that's while where when because")
-_FILLERS = _words("please thanks thank you very really just also it is look looks")
+_FILLERS = _words("please thanks thank you very really just also it is look looks hi hello hey")
 _NEGATIONS = _words("no not without never")
 _WISHERS = _words("i i'd we we'd would")
 _FRAMES = _words(
@@ -44,6 +48,11 @@ _FRAMES = _words(
 )
 """Nouns whose "of" leads to what is to be drawn."""
 _ASKS = _words("make draw paint create generate render show give get want need see turn do")
+_OPENINGS = _ASKS | _words("i i'd we we'd would could can should have let's me us sketch design illustrate imagine try")
+"""Words that lead to what is asked for where they stand in front of everything."""
+_SEEKS = _words("looking searching asking wishing")
+"""What "for" follows where it leads to what is asked for."""
+_BACKDROPS = _words("background backdrop")
 _PAIRS = frozenset({("of", "made"), ("of", "built"), ("from", "made"), ("out", "made")})
 _STYLE_NOUNS = _words("style styles manner aesthetic look effect filter")
 
@@ -79,7 +88,7 @@ class Phrase:
     def heads(self) -> tuple[str, ...]:
         """Runs of words that may name the thing, longest first: they end where the phrase or its verb form ends."""
         ends = [len(self.words)]
-        ends += [n for n, word in enumerate(self.words) if n and word.endswith(("ing", "ed"))]
+        ends += [n for n, word in enumerate(self.words) if n and _is_verb_form(word, "ing", "ed")]
         runs = {" ".join(self.words[max(0, end - size) : end]) for end in ends for size in range(1, MAX_WORDS + 1)}
         return tuple(sorted(runs, key=lambda run: (-len(run), run)))
 
@@ -99,6 +108,11 @@ class Phrase:
         return replace(self, words=self.words[: -len(run.split())])
 
     @property
+    def backdrops(self) -> tuple[str, ...]:
+        """Those endings that say themselves which background they are ("toad *white background*"), longest first."""
+        return tuple(run for run in reversed(self.endings) if run.split()[-1] in _BACKDROPS and " " in run)
+
+    @property
     def runs(self) -> tuple[str, ...]:
         """All runs of words."""
         return _runs(self.words)
@@ -107,7 +121,7 @@ class Phrase:
 def read_phrases(request: str) -> tuple[Phrase, ...]:
     """Cut a request into phrases, at most `MAX_PHRASES`."""
     phrases: list[Phrase] = []
-    for cue, words in _cut(_tokens(request)):
+    for cue, words in _cut(_sought(_tokens(request))):
         if words:
             role = _role(cue, words, phrases)
             if cue == "of" and role == "thing":
@@ -136,6 +150,12 @@ def _tokens(text: str) -> list[str]:
     return _WORD.findall(lowered)
 
 
+def _sought(tokens: list[str]) -> list[str]:
+    """What follows "I am looking for"."""
+    ends = [n + 2 for n, pair in enumerate(pairwise(tokens)) if pair[0] in _SEEKS and pair[1] == "for"]
+    return tokens[ends[0] :] if ends and ends[0] <= _MAX_OPENING else tokens
+
+
 def _cut(tokens: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Split at punctuation, prepositions, clause words and verb forms that take an object."""
     parts: list[tuple[str, list[str]]] = [("", [])]
@@ -156,21 +176,31 @@ def _cut(tokens: list[str]) -> list[tuple[str, tuple[str, ...]]]:
             parts.append((",", [word]))  # "at sunset a cat"
         elif word in _CLAUSES or _takes_object(word, words, following):
             parts.append(("verb", []))
+        elif words and words[-1] in _BACKDROPS:
+            parts.append((",", [word]))  # "on a red background pixelated"
         else:
             words.append(word)
-    return [(cue, _bare(words)) for cue, words in parts]
+    return [(cue, _bare(words, first=not n)) for n, (cue, words) in enumerate(parts)]
 
 
 def _takes_object(word: str, before: list[str], following: str) -> bool:
     """Whether a word is a verb form such as "riding" in "a man riding a horse"."""
     leads_on = following in _DETERMINERS or (following in _PREPOSITIONS and following != "of")
-    return leads_on and word.endswith("ing") and bool(before) and before[-1] not in _DETERMINERS
+    return leads_on and _is_verb_form(word, "ing") and bool(before) and before[-1] not in _DETERMINERS
 
 
-def _bare(words: list[str]) -> tuple[str, ...]:
-    """What follows the last determiner, without filler words."""
+def _is_verb_form(word: str, *endings: str) -> bool:
+    """Whether a word ends like a verb form: with a vowel before the ending, which "ring" and "red" do not have."""
+    return any(word.endswith(ending) and not _VOWELS.isdisjoint(word.removesuffix(ending)) for ending in endings)
+
+
+def _bare(words: list[str], *, first: bool) -> tuple[str, ...]:
+    """What follows the last determiner, without filler words and, in the first phrase, without words that ask."""
     last = max((n for n, word in enumerate(words) if word in _DETERMINERS), default=-1)
-    return tuple(word for word in words[last + 1 :] if word not in _FILLERS)
+    bare = [word for word in words[last + 1 :] if word not in _FILLERS]
+    while first and len(bare) > 1 and bare[0] in _OPENINGS:
+        bare.pop(0)
+    return tuple(bare)
 
 
 def _role(cue: str, words: tuple[str, ...], before: list[Phrase]) -> Role:
@@ -189,12 +219,17 @@ def _role(cue: str, words: tuple[str, ...], before: list[Phrase]) -> Role:
 
 
 def _with_styles(phrases: list[Phrase]) -> list[Phrase]:
-    """Phrases that end in "style" are styles, whatever led to them; the word itself says no more."""
+    """Phrases that end in "style" are styles, whatever led to them; the word itself says no more.
+
+    The only thing that a request holds is none, even so: "a cat pixel art style".
+    """
     out = []
+    alone = sum(phrase.role == "thing" and not phrase.is_frame for phrase in phrases) == 1
     for phrase in phrases:
         if phrase.words[-1] in _STYLE_NOUNS:
             if len(phrase.words) > 1:
-                out.append(Phrase(phrase.cue, phrase.words[:-1], "style"))
+                role: Role = "thing" if alone and phrase.role == "thing" else "style"
+                out.append(Phrase(phrase.cue, phrase.words[:-1], role))
         else:
             out.append(phrase)
     return out

@@ -20,6 +20,17 @@ from tool_specs.search.reading import MAX_PHRASES, normal, read_phrases, singula
         ("a cat and a dog", ["cat", "dog"]),
         ("can I get a dog wearing sunglasses", ["dog wearing sunglasses"]),
         ("A FOX, IN THE SNOW!", ["fox"]),
+        ("I am looking for a red crab", ["red crab"]),
+        ("hi, we are searching for cheese", ["cheese"]),
+        ("a man looking at the sky for hours", ["man"]),
+        ("hello, could you draw a cat?", ["cat"]),
+        ("sketch shears for me", ["shears"]),
+        ("a wedding ring over a red background", ["wedding ring"]),
+        ("a king on a throne", ["king"]),
+        ("a toad white background, ink", ["toad white background", "ink"]),
+        ("a kiwi green background pixelated", ["kiwi green background", "pixelated"]),
+        ("a volcano blueprint style on red", ["volcano blueprint"]),
+        ("watercolor style: a cat", ["cat"]),
     ],
 )
 def test_what_is_asked_for(request_text: str, things: list[str]) -> None:
@@ -38,6 +49,12 @@ def test_heads_end_where_the_noun_or_its_verb_form_ends() -> None:
     (phrase,) = read_phrases("lighthouse keeper")
     assert phrase.heads == ("lighthouse keeper", "keeper")
     assert phrase.modifiers == ("lighthouse",)
+
+
+def test_backdrops_are_what_may_be_cut_off() -> None:
+    (phrase,) = read_phrases("toad bright white background")
+    assert phrase.backdrops == ("bright white background", "white background")
+    assert not read_phrases("a cat, on white")[0].backdrops
 
 
 @pytest.mark.parametrize(

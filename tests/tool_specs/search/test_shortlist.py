@@ -38,6 +38,24 @@ def test_a_place_is_a_reason_for_the_models_that_know_the_subject(shortlister: S
     assert exact.why == ("knows 'cat'", "knows 'red background'")
 
 
+@pytest.mark.parametrize(
+    ("request_text", "subject", "why", "networks"),
+    [
+        ("a frog white background pixelated", "frog", "knows 'white background'", [9011]),
+        ("a volcano blueprint style on red", "volcano", "for 'on red'", [9015]),
+        ("make a cat orange background neon", "cat", "knows 'orange background'", [9014]),
+        ("I am looking for a wedding ring over a pink background", "ring", "knows 'pink background'", []),
+    ],
+)
+def test_words_in_a_row(
+    shortlister: Shortlister, request_text: str, subject: str, why: str, networks: list[int]
+) -> None:
+    shortlist = shortlister.shortlist(request_text)
+    assert [match.term.phrase for match in shortlist.hits[0].matched] == [subject]
+    assert why in shortlist.hits[0].why[1]
+    assert model_ids(tuple(hit for hit in shortlist.networks if hit.matched)) == networks
+
+
 def test_every_caption_is_understood(shortlister: Shortlister) -> None:
     styles = (None, *STYLES)
     for number, (subject, model_id) in enumerate(
