@@ -1,8 +1,7 @@
 """The original LDM (CompVis) single-file layout: what Stable Diffusion 1.x checkpoints are shared as.
 
 diffusers splits the UNet into down, mid and up blocks; the original code numbers one flat list of input blocks, a
-middle block and a flat list of output blocks. The numbers follow from `layers_per_block` and from which up blocks have
-attention, so nothing here depends on how many levels a network has.
+middle block and a flat list of output blocks. Nothing here depends on how many levels a network has.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 TEXT_PREFIX = "cond_stage_model.transformer."
 
-UNET_OUTER: Final = MappingProxyType(
+_UNET_OUTER: Final = MappingProxyType(
     {
         "time_embedding.linear_1": "time_embed.0",
         "time_embedding.linear_2": "time_embed.2",
@@ -35,7 +34,7 @@ UNET_OUTER: Final = MappingProxyType(
     }
 )
 """Layers of a UNet outside of its blocks: diffusers' name to the original one."""
-UNET_MIDDLE: Final = MappingProxyType(
+_UNET_MIDDLE: Final = MappingProxyType(
     {
         "mid_block.resnets.0": "middle_block.0",
         "mid_block.attentions.0": "middle_block.1",
@@ -43,7 +42,7 @@ UNET_MIDDLE: Final = MappingProxyType(
     }
 )
 """Likewise the parts of its middle block."""
-UNET_RESNET: Final = MappingProxyType(
+_UNET_RESNET: Final = MappingProxyType(
     {
         "norm1": "in_layers.0",
         "conv1": "in_layers.2",
@@ -55,9 +54,12 @@ UNET_RESNET: Final = MappingProxyType(
 )
 """Likewise the layers of a residual block."""
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
-_BLOCK = re.compile(
-    r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.(?P<layer>\d+)"
+_UNET_PART = re.compile(
+    r"(?P<place>(?:(?:down|up)_blocks\.\d+|mid_block)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.\d+)"
     r"\.(?P<rest>.+)"
+)
+_VAE_BLOCK = re.compile(
+    r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|downsamplers|upsamplers)\.(?P<layer>\d+)\.(?P<rest>.+)"
 )
 _VAE_MIDDLE = re.compile(r"mid_block\.(?P<part>resnets|attentions)\.(?P<layer>\d+)\.(?P<rest>.+)")
 
@@ -71,24 +73,56 @@ def unet_keys(unet: UNet2DConditionModel) -> dict[str, str]:
     if not isinstance(unet.config["layers_per_block"], int):
         msg = f"layers_per_block is {unet.config['layers_per_block']!r}; the LDM layout needs one number for all levels"
         raise WeightsError(msg)
-    span = unet.config["layers_per_block"] + 1
-    attention = [bool(getattr(block, "attentions", None)) for block in unet.up_blocks]
+    places = unet_places(unet)
 
     def ldm_key(name: str) -> str | None:
-        match = _BLOCK.fullmatch(name)
-        if match is None:
-            return _renamed_outer(name)
-        side, part, rest = match["side"], match["part"], match["rest"]
-        block, layer = int(match["block"]), int(match["layer"])
-        if part == "downsamplers":
-            return f"input_blocks.{(block + 1) * span}.0.op.{rest.removeprefix('conv.')}"
-        if part == "upsamplers":
-            return f"output_blocks.{(block + 1) * span - 1}.{2 if attention[block] else 1}.{rest}"
-        number = block * span + layer
-        place = f"input_blocks.{number + 1}" if side == "down" else f"output_blocks.{number}"
-        return f"{place}.0.{_renamed(rest, UNET_RESNET)}" if part == "resnets" else f"{place}.1.{rest}"
+        layer, _, tensor = name.rpartition(".")
+        path = unet_layer(layer, places)
+        return f"{path}.{tensor}" if path else None
 
     return _keys(unet.state_dict(), ldm_key, "UNet")
+
+
+def unet_places(unet: UNet2DConditionModel) -> dict[str, str]:
+    """Path of every part of a UNet's blocks in diffusers to its path in the original layout."""
+    places = dict(_UNET_MIDDLE)
+    number = 1
+    for level, block in enumerate(unet.down_blocks):
+        for layer in range(len(block.resnets)):
+            places[f"down_blocks.{level}.resnets.{layer}"] = f"input_blocks.{number}.0"
+            places[f"down_blocks.{level}.attentions.{layer}"] = f"input_blocks.{number}.1"
+            number += 1
+        if block.downsamplers:
+            places[f"down_blocks.{level}.downsamplers.0"] = f"input_blocks.{number}.0"
+            number += 1
+    number = 0
+    for level, block in enumerate(unet.up_blocks):
+        for layer in range(len(block.resnets)):
+            places[f"up_blocks.{level}.resnets.{layer}"] = f"output_blocks.{number}.0"
+            places[f"up_blocks.{level}.attentions.{layer}"] = f"output_blocks.{number}.1"
+            number += 1
+        if block.upsamplers:
+            last = 2 if getattr(block, "attentions", None) else 1
+            places[f"up_blocks.{level}.upsamplers.0"] = f"output_blocks.{number - 1}.{last}"
+    return places
+
+
+def unet_layer(path: str, places: Mapping[str, str]) -> str | None:
+    """Path of a UNet's layer in the original layout; None where it has none.
+
+    Args:
+        path: The layer's in diffusers.
+        places: `unet_places` of the UNet.
+    """
+    if path in _UNET_OUTER:
+        return _UNET_OUTER[path]
+    match = _UNET_PART.fullmatch(path)
+    if match is None or match["place"] not in places:
+        return None
+    rest = match["rest"]
+    if match["part"] == "resnets":
+        rest = _UNET_RESNET.get(rest, rest)
+    return f"{places[match['place']]}.{'op' if match['part'] == 'downsamplers' else rest}"
 
 
 def vae_keys(vae: AutoencoderKL) -> dict[str, str]:
@@ -107,7 +141,7 @@ def vae_keys(vae: AutoencoderKL) -> dict[str, str]:
             if match["part"] == "attentions":
                 return f"{tower}.mid.attn_{int(match['layer']) + 1}.{_renamed(match['rest'], _VAE_ATTENTION)}"
             return f"{tower}.mid.block_{int(match['layer']) + 1}.{_shortcut(match['rest'])}"
-        if match := _BLOCK.fullmatch(inner):
+        if match := _VAE_BLOCK.fullmatch(inner):
             down = match["side"] == "down"
             number = int(match["block"]) if down else levels - 1 - int(match["block"])
             place = f"{tower}.{match['side']}.{number}"
@@ -174,15 +208,6 @@ def _keys(state: Mapping[str, Tensor], ldm_key: Callable[[str], str | None], net
             raise WeightsError(msg)
         keys[name] = key
     return keys
-
-
-def _renamed_outer(name: str) -> str | None:
-    """LDM name of a UNet tensor outside the down and up blocks, or None."""
-    for module, original in (UNET_OUTER | UNET_MIDDLE).items():
-        if name.startswith(f"{module}."):
-            rest = name.removeprefix(f"{module}.")
-            return f"{original}.{_renamed(rest, UNET_RESNET) if '.resnets.' in name else rest}"
-    return None
 
 
 def _renamed(rest: str, names: Mapping[str, str]) -> str:

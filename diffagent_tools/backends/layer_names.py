@@ -6,15 +6,14 @@ SDXL that of the original code, which numbers the UNet's blocks in one list down
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from diffagent_tools.ldm import UNET_MIDDLE, UNET_OUTER, UNET_RESNET
+from diffagent_tools.ldm import unet_layer, unet_places
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline, UNet2DConditionModel
+    from diffusers import DiffusionPipeline
     from torch import nn
 
 _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -28,11 +27,6 @@ _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Component of a pipeline to what its layers' names begin with."""
 
-_BLOCK = re.compile(
-    r"(?P<block>(?:(?:down|up)_blocks\.\d+|mid_block)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.\d+)"
-    r"\.(?P<rest>.+)"
-)
-
 
 def named_layers(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
     """Every layer with a weight, under each name that trainers give it."""
@@ -41,49 +35,20 @@ def named_layers(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
         model = getattr(pipeline, component, None)
         if model is None:
             continue
-        original = _original_paths(model) if component == "unet" else {}
+        places = unet_places(model) if component == "unet" else {}
         for name, layer in model.named_modules():
             if "weight" not in layer._parameters:  # a wrapper of peft shows its layer's weight as its own
                 continue
             path = name.replace(".base_layer", "")
-            for spelling in _spellings(component, path, original):
+            for spelling in _spellings(component, path, places):
                 layers.update((prefix + spelling.replace(".", "_"), layer) for prefix in prefixes)
     return layers
 
 
-def _spellings(component: str, path: str, original: Mapping[str, str]) -> Iterator[str]:
+def _spellings(component: str, path: str, places: Mapping[str, str]) -> Iterator[str]:
     yield path
     if component.startswith("text_encoder"):
         # transformers 5 has left this part of the path out; files keep it.
         yield "text_model." + path.removeprefix("text_model.")
-    elif path in UNET_OUTER:
-        yield UNET_OUTER[path]
-    elif (match := _BLOCK.fullmatch(path)) and match["block"] in original:
-        rest = match["rest"]
-        if match["part"] == "resnets":
-            rest = UNET_RESNET.get(rest, rest)
-        yield f"{original[match['block']]}.{'op' if match['part'] == 'downsamplers' else rest}"
-
-
-def _original_paths(unet: UNet2DConditionModel) -> dict[str, str]:
-    """Path of every part of the UNet's blocks to its path in the original code."""
-    paths = dict(UNET_MIDDLE)
-    number = 1
-    for level, block in enumerate(unet.down_blocks):
-        for layer in range(len(block.resnets)):
-            paths[f"down_blocks.{level}.resnets.{layer}"] = f"input_blocks.{number}.0"
-            paths[f"down_blocks.{level}.attentions.{layer}"] = f"input_blocks.{number}.1"
-            number += 1
-        if block.downsamplers:
-            paths[f"down_blocks.{level}.downsamplers.0"] = f"input_blocks.{number}.0"
-            number += 1
-    number = 0
-    for level, block in enumerate(unet.up_blocks):
-        for layer in range(len(block.resnets)):
-            paths[f"up_blocks.{level}.resnets.{layer}"] = f"output_blocks.{number}.0"
-            paths[f"up_blocks.{level}.attentions.{layer}"] = f"output_blocks.{number}.1"
-            number += 1
-        if block.upsamplers:
-            place = 2 if getattr(block, "attentions", None) else 1
-            paths[f"up_blocks.{level}.upsamplers.0"] = f"output_blocks.{number - 1}.{place}"
-    return paths
+    elif original := unet_layer(path, places):
+        yield original
