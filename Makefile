@@ -50,9 +50,9 @@ type: setup
 
 bench: bench-backend bench-catalog
 
-# WEIGHTS=sd15 measures two checkpoints of the real size, with random numbers.
+# WEIGHTS=sd15 and WEIGHTS=sdxl measure two checkpoints of the real size, with random numbers; ARGS=--compile compiles.
 bench-backend: setup
-	$(BIN)/python -m diffagent_tools.benchmarks.backend --weights $(WEIGHTS)
+	$(BIN)/python -m diffagent_tools.benchmarks.backend --weights $(WEIGHTS) $(ARGS)
 
 bench-catalog: setup
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench

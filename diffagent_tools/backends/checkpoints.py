@@ -77,6 +77,11 @@ class LoadedCheckpoint:
         """Spec ids of the LoRAs that are loaded, least recently used first."""
         return self._loras.ids
 
+    def compile_denoiser(self) -> None:
+        """Have the repeated blocks of the denoiser compiled when it is first used, and again for other LoRAs."""
+        denoiser = getattr(self._pipeline, "unet", None) or self._pipeline.transformer
+        denoiser.compile_repeated_blocks()
+
     def storages(self, device: torch.device) -> dict[int, int]:
         """Address to bytes of all that it has loaded to a kind of device."""
         if device.type not in self._storages:

@@ -45,6 +45,7 @@ class DiffusersEngine:
         *,
         configs: Mapping[str, Path],
         memory: MemoryBudget,
+        compile_denoiser: bool,
     ) -> None:
         """Begin with nothing loaded.
 
@@ -54,12 +55,14 @@ class DiffusersEngine:
             configs: Family name to its diffusers configuration folder, for families whose folder would otherwise come
                 from the model hub.
             memory: What loaded checkpoints may take.
+            compile_denoiser: Compile the blocks of each checkpoint's denoiser.
         """
         import torch
 
         self._device = device
         self._files = files
         self._configs = configs
+        self._compile_denoiser = compile_denoiser
         self._pool = CheckpointPool(
             [Tier(each, memory.on(each)) for each in dict.fromkeys((device, torch.device("cpu")))]
         )
@@ -165,6 +168,8 @@ class DiffusersEngine:
         def read(device: torch.device) -> LoadedCheckpoint:
             loaded = LoadedCheckpoint(checkpoint, stamp.path, config=config, device=device, dtype=dtype)
             self.checkpoint_loads += 1
+            if self._compile_denoiser:
+                loaded.compile_denoiser()
             return loaded
 
         numbers = sum(math.prod(tensor.shape) for tensor in read_header(stamp.path).tensors.values())

@@ -41,6 +41,7 @@ class Studio:
         device: str = "cpu",
         pictures: Callable[[str], Image] | None = None,
         memory: MemoryBudget | None = None,
+        compile_denoiser: bool = False,
     ) -> DiffusersBackend:
         """A backend that has loaded nothing yet."""
         return DiffusersBackend(
@@ -50,6 +51,7 @@ class Studio:
             configs={"pocket": self.world.config},
             pictures=pictures,
             memory=memory,
+            compile_denoiser=compile_denoiser,
         )
 
 

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from diffagent_tools.benchmarks.backend.contenders import CONTENDERS
 from diffagent_tools.benchmarks.backend.report import Figures, table
 from diffagent_tools.benchmarks.backend.workloads import WORKLOADS
 from diffagent_tools.benchmarks.backend.worlds import WORLDS
@@ -22,10 +21,12 @@ from tool_specs.exceptions import DiffAgentError
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m diffagent_tools.benchmarks.backend", description=__doc__)
-    parser.add_argument("--weights", choices=WORLDS, default="pocket", help="sd15: 4.3 GB of random numbers")
+    parser.add_argument("--weights", choices=WORLDS, default="pocket", help="sd15, sdxl: 4, 14 GB of random numbers")
     parser.add_argument("--rounds", type=int, default=7, help="times each workload is measured; the median counts")
+    parser.add_argument("--compile", action="store_true", help="compile our denoiser")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this one; may be repeated")
     options = parser.parse_args()
+    contenders = {"ours": "compiled" if options.compile else "ours", "plain": "plain"}
     progress = Console(stderr=True)
     results: dict[str, dict[str, Figures]] = {}
     with TemporaryDirectory(prefix="diffagent-bench-") as folder:
@@ -33,10 +34,10 @@ def main() -> None:
         world = WORLDS[options.weights](Path(folder))
         for workload in options.workload or WORKLOADS:
             results[workload] = {}
-            for contender in CONTENDERS:
+            for column, contender in contenders.items():
                 progress.log(f"{WORKLOADS[workload].title}: {contender}")
                 figures = _measured(contender, workload, options.weights, folder, str(options.rounds))
-                results[workload][contender] = figures
+                results[workload][column] = figures
                 print(json.dumps({"workload": workload, "contender": contender, **asdict(figures)}), flush=True)  # noqa: T201
     print(f"\n{options.weights} weights, {world.size}x{world.size}, {world.steps} steps, {world.requests} requests.\n")  # noqa: T201
     print(table(results))  # noqa: T201

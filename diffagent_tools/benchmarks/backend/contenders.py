@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -11,6 +12,7 @@ from diffagent_tools.backends import DiffusersBackend, QueuedBackend
 from diffagent_tools.benchmarks.backend.worlds import World
 from diffagent_tools.devices import torch_device
 from tool_specs.calls import Call
+from tool_specs.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -32,8 +34,8 @@ class Contender(Protocol):
 class Ours:
     """`DiffusersBackend` behind `QueuedBackend`."""
 
-    def __init__(self, world: World) -> None:
-        self.backend = DiffusersBackend(world.catalog, files=world.files)
+    def __init__(self, world: World, *, compile_denoiser: bool = False) -> None:
+        self.backend = DiffusersBackend(world.catalog, files=world.files, compile_denoiser=compile_denoiser)
         self._queued = QueuedBackend(self.backend)
 
     def draw(self, call: Call) -> None:
@@ -89,17 +91,23 @@ class PlainScript:
         return self._loaded[1]
 
     def _load(self, call: Call) -> StableDiffusionPipeline:
+        import diffusers
         import torch
-        from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
         device = torch_device("auto")
-        pipeline = StableDiffusionPipeline.from_single_file(
-            str(self._file(call.checkpoint)),
-            config=str(self._world.config),
-            local_files_only=True,
-            torch_dtype=torch.float16 if device.type == "cuda" else torch.float32,
-        ).to(device)
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, use_karras_sigmas=True)
+        family = self._world.catalog.get(call.checkpoint).family
+        pipeline = (
+            getattr(diffusers, PIPELINES[family].text_to_image)
+            .from_single_file(
+                str(self._file(call.checkpoint)),
+                config=str(self._world.config),
+                local_files_only=True,
+                torch_dtype=torch.float16 if device.type == "cuda" else torch.float32,
+            )
+            .to(device)
+        )
+        settings = pipeline.scheduler.config
+        pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(settings, use_karras_sigmas=True)
         pipeline.set_progress_bar_config(disable=True)
         for use in call.loras:
             pipeline.load_lora_weights(str(self._file(use.id)))
@@ -109,4 +117,7 @@ class PlainScript:
         return str(self._world.files(self._world.catalog.get(spec_id)))
 
 
-CONTENDERS: Final[Mapping[str, Callable[[World], Contender]]] = MappingProxyType({"ours": Ours, "plain": PlainScript})
+CONTENDERS: Final[Mapping[str, Callable[[World], Contender]]] = MappingProxyType(
+    {"ours": Ours, "compiled": partial(Ours, compile_denoiser=True), "plain": PlainScript}
+)
+"""`compiled` is ours with its denoiser compiled."""

@@ -52,10 +52,12 @@ class Workload:
 
 def first(contender: Contender, world: World, _rounds: int) -> Seconds:
     """From the start of the process, imports and loading included."""
-    import psutil
+    return _since_start(contender, world, steps=world.steps)
 
-    contender.draw(world.call(world.checkpoints[0], steps=world.steps))
-    return Seconds(time.time() - float(psutil.Process().create_time()), time.process_time())
+
+def first_step(contender: Contender, world: World, _rounds: int) -> Seconds:
+    """The same for a picture of one step."""
+    return _since_start(contender, world, steps=1)
 
 
 def again(contender: Contender, world: World, rounds: int) -> Seconds:
@@ -99,6 +101,7 @@ def batch(contender: Contender, world: World, rounds: int) -> Seconds:
 WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
     {
         "first": Workload("first picture of a new process", first),
+        "first_step": Workload("the same with one step", first_step),
         "drawing": Workload("the same model again, a whole picture", drawing),
         "again": Workload("the same LoRA again, one step", again),
         "lora": Workload("another LoRA, one step", lora),
@@ -108,6 +111,13 @@ WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
         "mixed_step": Workload("the same, one step each", mixed_step),
     }
 )
+
+
+def _since_start(contender: Contender, world: World, *, steps: int) -> Seconds:
+    import psutil
+
+    contender.draw(world.call(world.checkpoints[0], steps=steps))
+    return Seconds(time.time() - float(psutil.Process().create_time()), time.process_time())
 
 
 def _median(contender: Contender, calls: Sequence[Call], rounds: int) -> Seconds:

@@ -17,7 +17,7 @@ from tool_specs.pocket import pocket_config
 from tool_specs.spec import ToolSpec
 
 PROMPT: Final = "a fox on a blue background"
-_SD15: Final = (("Checkpoint", 1), ("Checkpoint", 2), ("LORA", 11), ("LORA", 12))
+_RANDOM: Final = (("Checkpoint", 1), ("Checkpoint", 2), ("LORA", 11), ("LORA", 12))
 """Type and model id of the random files."""
 
 
@@ -75,21 +75,31 @@ def _pocket(_folder: Path) -> World:
     return World(Catalog.pocket(), shipped_file, pocket_config(), size=64, steps=20, requests=50)
 
 
-def _sd15(folder: Path) -> World:
+def _random(family: str, base_model: str, *, size: int) -> Callable[[Path], World]:
     """Two checkpoints and two LoRAs in a folder, which are written there if they are not there yet."""
-    records = []
-    for model_type, number in _SD15:
-        path = _path(folder, model_type, number)
-        if not path.exists():
-            tensors = tensors_of("sd15") if model_type == "Checkpoint" else lora_tensors_of("sd15")
-            write_random(path, tensors, seed=number)
-        records.append(_record(model_type, number, path))
-    by_id = {f"civitai:{number}@{number + 100}": _path(folder, kind, number) for kind, number in _SD15}
-    catalog = Catalog.from_records(records)
-    return World(catalog, lambda spec: by_id[spec.id], CONFIGS_DIR / "sd15", size=256, steps=4, requests=12)
+
+    def world(folder: Path) -> World:
+        records = []
+        for model_type, number in _RANDOM:
+            path = _path(folder, model_type, number)
+            if not path.exists():
+                tensors = tensors_of(family) if model_type == "Checkpoint" else lora_tensors_of(family)
+                write_random(path, tensors, seed=number)
+            records.append(_record(model_type, number, path, base_model))
+        by_id = {f"civitai:{number}@{number + 100}": _path(folder, kind, number) for kind, number in _RANDOM}
+        catalog = Catalog.from_records(records)
+        return World(catalog, lambda spec: by_id[spec.id], CONFIGS_DIR / family, size=size, steps=4, requests=12)
+
+    return world
 
 
-WORLDS: Final[Mapping[str, Callable[[Path], World]]] = MappingProxyType({"pocket": _pocket, "sd15": _sd15})
+WORLDS: Final[Mapping[str, Callable[[Path], World]]] = MappingProxyType(
+    {
+        "pocket": _pocket,
+        "sd15": _random("sd15", "SD 1.5", size=256),
+        "sdxl": _random("sdxl", "SDXL 1.0", size=1024),
+    }
+)
 """Name of the weights to what makes the world of them, given a folder for its files."""
 
 
@@ -97,9 +107,9 @@ def _path(folder: Path, model_type: str, number: int) -> Path:
     return folder / f"{model_type.lower()}{number}.safetensors"
 
 
-def _record(model_type: str, number: int, path: Path) -> dict[str, object]:
+def _record(model_type: str, number: int, path: Path, base_model: str) -> dict[str, object]:
     """The model as Civitai would describe it."""
     size = {"sizeKB": path.stat().st_size / 1024, "metadata": {"format": "SafeTensor"}}
     file = {"id": number, "name": path.name, "type": "Model", "primary": True, **size}
-    version = {"id": number + 100, "name": "v1", "baseModel": "SD 1.5", "files": [file]}
+    version = {"id": number + 100, "name": "v1", "baseModel": base_model, "files": [file]}
     return {"id": number, "name": f"Random {model_type} {number}", "type": model_type, "modelVersions": [version]}

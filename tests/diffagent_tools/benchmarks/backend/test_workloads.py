@@ -27,7 +27,7 @@ def test_there_are_six_models(small: World) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("contender", ["ours", "plain", pytest.param("compiled", marks=pytest.mark.slow)])
 def test_every_workload_takes_time(small: World, contender: str) -> None:
     draws = CONTENDERS[contender](small)
     for workload in WORKLOADS.values():
