@@ -122,6 +122,8 @@ def read_phrases(request: str) -> tuple[Phrase, ...]:
     """Cut a request into phrases, at most `MAX_PHRASES`."""
     phrases: list[Phrase] = []
     for cue, words in _cut(_sought(_tokens(request))):
+        if cue == "of" and not words and phrases and phrases[-1].words[-1] in _FRAMES:
+            phrases[-1] = replace(phrases[-1], role="other")  # "a picture of, in ink, a cat"
         if words:
             role = _role(cue, words, phrases)
             if cue == "of" and role == "thing":

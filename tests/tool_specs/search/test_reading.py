@@ -31,6 +31,7 @@ from tool_specs.search.reading import MAX_PHRASES, normal, read_phrases, singula
         ("a kiwi green background pixelated", ["kiwi green background", "pixelated"]),
         ("a volcano blueprint style on red", ["volcano blueprint"]),
         ("watercolor style: a cat", ["cat"]),
+        ("a nice picture of, in ink, a cat", ["cat"]),
     ],
 )
 def test_what_is_asked_for(request_text: str, things: list[str]) -> None:
