@@ -19,6 +19,10 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
 
     assert first.exit_code == 0, first.output
     assert len(read_pairs(out / "dabench", "requests")) == 24
+    lessons = [json.loads(line) for line in (out / "lessons.jsonl").read_text().splitlines()]
+    calls = [row for row in lessons if "<tool_call>" in row["completion"] and not row["id"].startswith("drill-")]
+    assert sum(row["id"].startswith("drill-") for row in lessons) == 40
+    assert sum('"sampler"' in row["completion"] for row in calls) / len(calls) == pytest.approx(0.5, abs=0.15)
     for stage in ("drilled", "sft", "rrhf", "dpo"):
         losses = [json.loads(line)["loss"] for line in (out / stage / "log.jsonl").read_text().splitlines()]
         assert losses
