@@ -230,7 +230,7 @@ def test_a_model_without_marks_writes_them_letter_by_letter(
     (folder / "tokenizer.json").write_text(json.dumps(known), encoding="utf-8")
     planner = LocalChatDiffAgent(folder=folder, device="cpu")
     assert not planner.decoder.has_token("<tool_call>")
-    answer = planner.bind_tools(tool_schemas(shortlist), tool_choice="any").invoke("a cat")
+    answer = calling_planner(planner, shortlist).invoke("a cat")
     assert read_answer(answer, shortlist).call is not None
 
 
