@@ -27,7 +27,7 @@ def test_there_are_six_models(small: World) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("contender", ["ours", "plain", pytest.param("compiled", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("contender", ["ours", "plain"])
 def test_every_workload_takes_time(small: World, contender: str) -> None:
     draws = CONTENDERS[contender](small)
     for workload in WORKLOADS.values():
@@ -42,8 +42,11 @@ def test_the_backend_loads_a_checkpoint_once_whatever_is_asked(small: World) -> 
     assert ours.backend.checkpoint_loads <= len(small.checkpoints)
 
 
-def test_a_trial_prints_its_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["trial", "ours", "again", "pocket", ".", "1"])
+@pytest.mark.parametrize("contender", ["ours", pytest.param("compiled", marks=pytest.mark.slow)])
+def test_a_trial_prints_its_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], contender: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["trial", contender, "drawing", "pocket", ".", "1"])
     main()
     told = json.loads(capsys.readouterr().out)
     assert min(told["seconds"], told["cpu"]) > 0
