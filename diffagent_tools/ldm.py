@@ -59,7 +59,8 @@ _UNET_PART = re.compile(
     r"\.(?P<rest>.+)"
 )
 _VAE_BLOCK = re.compile(
-    r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|downsamplers|upsamplers)\.(?P<layer>\d+)\.(?P<rest>.+)"
+    r"(?P<side>down|up)_blocks\.(?P<block>\d+)\.(?P<part>resnets|attentions|downsamplers|upsamplers)\.(?P<layer>\d+)"
+    r"\.(?P<rest>.+)"
 )
 _VAE_MIDDLE = re.compile(r"mid_block\.(?P<part>resnets|attentions)\.(?P<layer>\d+)\.(?P<rest>.+)")
 
@@ -139,7 +140,8 @@ def vae_keys(vae: AutoencoderKL) -> dict[str, str]:
             return name if tower in ("quant_conv", "post_quant_conv") else None
         if match := _VAE_MIDDLE.fullmatch(inner):
             if match["part"] == "attentions":
-                return f"{tower}.mid.attn_{int(match['layer']) + 1}.{_renamed(match['rest'], _VAE_ATTENTION)}"
+                layer, _, tensor = match["rest"].rpartition(".")
+                return f"{tower}.mid.attn_{int(match['layer']) + 1}.{_VAE_ATTENTION.get(layer, layer)}.{tensor}"
             return f"{tower}.mid.block_{int(match['layer']) + 1}.{_shortcut(match['rest'])}"
         if match := _VAE_BLOCK.fullmatch(inner):
             down = match["side"] == "down"
@@ -208,14 +210,6 @@ def _keys(state: Mapping[str, Tensor], ldm_key: Callable[[str], str | None], net
             raise WeightsError(msg)
         keys[name] = key
     return keys
-
-
-def _renamed(rest: str, names: Mapping[str, str]) -> str:
-    """`rest` with its leading module renamed."""
-    for module, original in names.items():
-        if rest.startswith(f"{module}."):
-            return f"{original}.{rest.removeprefix(f'{module}.')}"
-    return rest
 
 
 def _shortcut(rest: str) -> str:

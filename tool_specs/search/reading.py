@@ -48,7 +48,7 @@ _FRAMES = _words(
 )
 """Nouns whose "of" leads to what is to be drawn."""
 _ASKS = _words("make draw paint create generate render show give get want need see turn do")
-_OPENINGS = _ASKS | _words("i i'd we we'd would could can should have let's me us sketch design illustrate imagine try")
+_OPENINGS = _ASKS | _WISHERS | _words("could can should have let's me us sketch design illustrate imagine try")
 """Words that lead to what is asked for where they stand in front of everything."""
 _SEEKS = _words("looking searching asking wishing")
 """What "for" follows where it leads to what is asked for."""
@@ -154,8 +154,10 @@ def _tokens(text: str) -> list[str]:
 
 def _sought(tokens: list[str]) -> list[str]:
     """What follows "I am looking for"."""
-    ends = [n + 2 for n, pair in enumerate(pairwise(tokens)) if pair[0] in _SEEKS and pair[1] == "for"]
-    return tokens[ends[0] :] if ends and ends[0] <= _MAX_OPENING else tokens
+    for n, (word, following) in enumerate(pairwise(tokens[:_MAX_OPENING])):
+        if word in _SEEKS and following == "for":
+            return tokens[n + 2 :]
+    return tokens
 
 
 def _cut(tokens: list[str]) -> list[tuple[str, tuple[str, ...]]]:

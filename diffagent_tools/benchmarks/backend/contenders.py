@@ -95,22 +95,18 @@ class PlainScript:
         import torch
 
         device = torch_device("auto")
-        family = self._world.catalog.get(call.checkpoint).family
-        pipeline = (
-            getattr(diffusers, PIPELINES[family].text_to_image)
-            .from_single_file(
-                str(self._file(call.checkpoint)),
-                config=str(self._world.config),
-                local_files_only=True,
-                torch_dtype=torch.float16 if device.type == "cuda" else torch.float32,
-            )
-            .to(device)
-        )
+        kind = getattr(diffusers, PIPELINES[call.family].text_to_image)
+        pipeline = kind.from_single_file(
+            self._file(call.checkpoint),
+            config=str(self._world.config),
+            local_files_only=True,
+            torch_dtype=torch.float16 if device.type == "cuda" else torch.float32,
+        ).to(device)
         settings = pipeline.scheduler.config
         pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(settings, use_karras_sigmas=True)
         pipeline.set_progress_bar_config(disable=True)
         for use in call.loras:
-            pipeline.load_lora_weights(str(self._file(use.id)))
+            pipeline.load_lora_weights(self._file(use.id))
         return pipeline
 
     def _file(self, spec_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -75,29 +76,25 @@ def _pocket(_folder: Path) -> World:
     return World(Catalog.pocket(), shipped_file, pocket_config(), size=64, steps=20, requests=50)
 
 
-def _random(family: str, base_model: str, *, size: int) -> Callable[[Path], World]:
+def _random(folder: Path, *, family: str, base_model: str, size: int) -> World:
     """Two checkpoints and two LoRAs in a folder, which are written there if they are not there yet."""
-
-    def world(folder: Path) -> World:
-        records = []
-        for model_type, number in _RANDOM:
-            path = _path(folder, model_type, number)
-            if not path.exists():
-                tensors = tensors_of(family) if model_type == "Checkpoint" else lora_tensors_of(family)
-                write_random(path, tensors, seed=number)
-            records.append(_record(model_type, number, path, base_model))
-        by_id = {f"civitai:{number}@{number + 100}": _path(folder, kind, number) for kind, number in _RANDOM}
-        catalog = Catalog.from_records(records)
-        return World(catalog, lambda spec: by_id[spec.id], CONFIGS_DIR / family, size=size, steps=4, requests=12)
-
-    return world
+    records = []
+    for model_type, number in _RANDOM:
+        path = _path(folder, model_type, number)
+        if not path.exists():
+            tensors = tensors_of(family) if model_type == "Checkpoint" else lora_tensors_of(family)
+            write_random(path, tensors, seed=number)
+        records.append(_record(model_type, number, path, base_model))
+    by_id = {f"civitai:{number}@{number + 100}": _path(folder, kind, number) for kind, number in _RANDOM}
+    catalog = Catalog.from_records(records)
+    return World(catalog, lambda spec: by_id[spec.id], CONFIGS_DIR / family, size=size, steps=4, requests=12)
 
 
 WORLDS: Final[Mapping[str, Callable[[Path], World]]] = MappingProxyType(
     {
         "pocket": _pocket,
-        "sd15": _random("sd15", "SD 1.5", size=256),
-        "sdxl": _random("sdxl", "SDXL 1.0", size=1024),
+        "sd15": partial(_random, family="sd15", base_model="SD 1.5", size=256),
+        "sdxl": partial(_random, family="sdxl", base_model="SDXL 1.0", size=1024),
     }
 )
 """Name of the weights to what makes the world of them, given a folder for its files."""

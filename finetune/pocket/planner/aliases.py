@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 
-from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.requests import seen_phrases
 from finetune.pocket.planner.words import SYNONYMS, UNKNOWN
 from finetune.pocket.world import COLOURS, SCENES, all_subjects
 
@@ -27,8 +28,8 @@ _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai", "y", "ie")
 _ENDS = ("", "", "", "b", "ck", "d", "ff", "g", "l", "ll", "m", "n", "ng", "nt", "p", "r", "rd", "s", "sk", "t", "x")
 _SAID = [
     phrase
-    for phrase in (*all_subjects(), *UNKNOWN, *(synonym for synonyms in SYNONYMS.values() for synonym in synonyms))
-    if not held_out_phrase(phrase) and len(phrase.split()) < 3 and phrase.replace(" ", "").isalpha()
+    for phrase in seen_phrases(chain(all_subjects(), UNKNOWN, *SYNONYMS.values()))
+    if len(phrase.split()) < 3 and phrase.replace(" ", "").isalpha()
 ]
 MEANING = 0.5
 """Share of the aliases that are words of other things."""

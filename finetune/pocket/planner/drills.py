@@ -5,11 +5,11 @@ A network from nothing learns to copy late from long conversations full of chanc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from finetune.pocket.planner.requests import held_out_phrase
+from finetune.pocket.planner.requests import seen_phrases
 from finetune.pocket.planner.words import (
     COLOUR_PHRASES,
     COLOUR_WORDS,
@@ -35,9 +35,9 @@ _SYLLABLES = ("ba", "ko", "ri", "ta", "lu", "ne", "mo", "shi", "ga", "ter", "vol
 def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
     """Rows of `id`, `prompt` and `completion`; the completion stops behind what there is to copy."""
     rng = np.random.default_rng(seed)
-    words = [*all_subjects(), *_seen(UNKNOWN)]
-    asked = {word: [*_seen(SYNONYMS.get(word, ())), word] for word in words}
-    frames = _seen(FRAMES)
+    words = [*all_subjects(), *seen_phrases(UNKNOWN)]
+    asked = {word: [*seen_phrases(SYNONYMS.get(word, ())), word] for word in words}
+    frames = seen_phrases(FRAMES)
     for number in range(count):
         if rng.random() < ECHOES:
             yield {"id": f"drill-{seed}-{number}-0", **_echo(words, rng)}
@@ -72,20 +72,15 @@ def _echo(words: list[str], rng: np.random.Generator) -> dict[str, str]:
     return {"prompt": f"<|user|>{text}<|assistant|>", "completion": text}
 
 
-def _seen(phrases: Sequence[str]) -> list[str]:
-    """Those that training may see."""
-    return [phrase for phrase in phrases if not held_out_phrase(phrase)]
-
-
 def _place(background: str, rng: np.random.Generator) -> tuple[str, str]:
     """A background as somebody asks for it, and as a reason to offer a model."""
     if background in SCENES:
-        known, asked = SCENES[background], str(rng.choice([SCENES[background], *_seen(PLACES[background])]))
-        said = asked
+        known = SCENES[background]
+        asked = said = str(rng.choice([known, *seen_phrases(PLACES[background])]))
     else:
-        colour = str(rng.choice([background, *_seen(COLOUR_WORDS[background])]))
+        colour = str(rng.choice([background, *seen_phrases(COLOUR_WORDS[background])]))
         known, said = f"{background} background", f"{colour} background"
-        asked = str(rng.choice(_seen(COLOUR_PHRASES))).format(c=colour)
+        asked = str(rng.choice(seen_phrases(COLOUR_PHRASES))).format(c=colour)
     nearness = "" if said == known else f" for '{said}' (0.{rng.integers(74, 99)})"
     return f" {asked}", f"; knows '{known}'{nearness}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -73,6 +73,11 @@ def styled(prompt: str, style: str | None) -> str:
 def held_out_phrase(phrase: str) -> bool:
     """Whether training never sees this wording."""
     return _percent(phrase) < HELD_OUT_PHRASES
+
+
+def seen_phrases(phrases: Iterable[str]) -> list[str]:
+    """Those that training may see."""
+    return [phrase for phrase in phrases if not held_out_phrase(phrase)]
 
 
 def held_out_style(subject: str, style: str | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune.pocket.planner.requests import Wanted, held_out_phrase
+from finetune.pocket.planner.requests import Wanted, seen_phrases
 from finetune.pocket.planner.words import NAME_PARTS, STYLE_NAMES, UNKNOWN
 from finetune.pocket.records import CHECKPOINT_IDS, STYLE_IDS
 from finetune.pocket.world import COLOURS, SCENES, STYLES, SUBJECTS, all_subjects
@@ -58,7 +58,7 @@ def made_up_world(rng: np.random.Generator) -> World:
     """Two to six checkpoints that share out some subjects, and up to seven networks, with invented names and ids."""
     pocket = Catalog.pocket()
     ids = iter(int(number) for number in rng.choice(np.arange(1_000, 999_999), size=40, replace=False))
-    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun)]
+    foreign = seen_phrases(UNKNOWN)
     subjects = [*all_subjects()]
     subjects += [str(noun) for noun in rng.choice(foreign, size=int(FOREIGN * len(subjects)), replace=False)]
     rng.shuffle(subjects)
@@ -78,7 +78,7 @@ def made_up_world(rng: np.random.Generator) -> World:
 def mixed_world(rng: np.random.Generator) -> World:
     """The pocket world with one to three made-up checkpoints beside its own, for things that it does not know."""
     pocket = pocket_world()
-    foreign = [noun for noun in UNKNOWN if not held_out_phrase(noun)]
+    foreign = seen_phrases(UNKNOWN)
     rng.shuffle(foreign)
     ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=6, replace=False))
     specs, drawn_by = _checkpoints(int(rng.integers(1, 4)), foreign, (16, 33), ids, rng)
