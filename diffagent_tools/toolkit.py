@@ -88,16 +88,18 @@ class DiffAgentToolkit(BaseToolkit):
 
     @classmethod
     def pocket(cls) -> Self:
-        """The one that works at once: the models that ship inside this package, drawn in this process.
+        """The one that works at once: the models that ship inside this package, planned and drawn in this process.
 
         Raises:
             CatalogError: The records of the pocket models are missing or damaged.
         """
         from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+        from diffagent_tools.chat_models.local import LocalChatDiffAgent
 
         catalog = Catalog.pocket()
         store = ArtifactStore(home_folder() / "artifacts")
-        return cls(catalog=catalog, backend=DiffusersBackend(catalog, pictures=store.load), store=store)
+        backend = DiffusersBackend(catalog, pictures=store.load)
+        return cls(catalog=catalog, backend=backend, planner=LocalChatDiffAgent(), store=store)
 
     def get_tools(self) -> list[BaseTool]:
         """`search_models`, `describe_model`, `generate_image` and `score_image`."""

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
-from diffagent_tools import ArtifactStore, DiffusersBackend, MiniLMEmbedder, UnifiedReward
+from diffagent_tools import ArtifactStore, ChatDiffAgent, DiffusersBackend, MiniLMEmbedder, UnifiedReward
 from graphs import create_diffagent
 from tool_specs import Catalog, Shortlister
 
@@ -38,6 +38,7 @@ def main() -> None:
         backend=DiffusersBackend(catalog),
         reward=UnifiedReward.pocket(),
         store=ArtifactStore(out),
+        planner=ChatDiffAgent.local(),
     )
 
     table = Table("request", "model", "LoRAs", "prompt", "tries", "reward", "picture", box=None, padding=(0, 2, 0, 0))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tool_specs.store.catalog import StoredCatalog
 
 PlannerName = Literal["pocket", "retrieval", "server"]
-DEFAULT_PLANNER: Final[PlannerName] = "retrieval"
+DEFAULT_PLANNER: Final[PlannerName] = "pocket"
 """Who plans with the models that ship, where no server is named."""
 
 
@@ -55,7 +55,7 @@ class Workshop:
         Args:
             planner: "retrieval": what search ranks first, without a language model. "pocket": the pocket planner, a
                 language model in process. "server": the one at `DIFFAGENT_BASE_URL`, which is also the default where
-                that is set; else retrieval is.
+                that is set; else the pocket one is, and retrieval with `stored` models.
             stored: Take the models of the catalog that `diffagent sync` or `diffagent import` filled, and not those
                 that ship.
         """

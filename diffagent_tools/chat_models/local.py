@@ -26,7 +26,7 @@ _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 
 
 class LocalChatDiffAgent(ToolCaller):
-    """A planner in process, by default the pocket one (not shipped yet); `ChatDiffAgent` is the same over HTTP.
+    """A planner in process, by default the pocket one; `ChatDiffAgent` is the same over HTTP.
 
     Its answer is a call of a bound tool, valid by construction, or a refusal in words. `tool_choice="any"` leaves it no
     refusal, a tool's name no other tool, "none" no call. Without tools it refuses: conversation is not its trade.

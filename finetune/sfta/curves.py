@@ -34,9 +34,11 @@ def learning_curves(logs: Mapping[str, Path]) -> bytes:
                 axes.plot(*zip(*points, strict=True), style, markersize=3, linewidth=1, label=label)
         axes.set_title(name)
         axes.set_xlabel("step")
+        axes.set_yscale("log")
         axes.grid(alpha=0.3)
+        if held_out:
+            axes.legend()
     panels[0].set_ylabel("loss")
-    panels[0].legend()
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=130)
     return picture.getvalue()

@@ -133,9 +133,9 @@ def planner_option(function: Function) -> Function:
     """Give a command `--planner`."""
     option = click.option(
         "--planner",
-        type=click.Choice(["retrieval", "pocket", "server"]),
-        help="Who picks the model and writes the call: what search ranks first (default), the pocket planner in this "
-        "process, or the server that DIFFAGENT_BASE_URL names (default where it is set).",
+        type=click.Choice(["pocket", "retrieval", "server"]),
+        help="Who picks the model and writes the call: the pocket planner in this process (default), what search ranks "
+        "first (default with --stored), or the server that DIFFAGENT_BASE_URL names (default where it is set).",
     )
     return option(function)
 

@@ -11,14 +11,14 @@ from graphs.workshop import Workshop
 
 def test_who_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DIFFAGENT_BASE_URL", raising=False)
-    assert isinstance(Workshop().planner, RetrievalChatModel)
-    assert isinstance(Workshop("pocket").planner, LocalChatDiffAgent)
+    assert isinstance(Workshop().planner, LocalChatDiffAgent)
+    assert isinstance(Workshop("retrieval").planner, RetrievalChatModel)
 
     monkeypatch.setenv("DIFFAGENT_BASE_URL", "http://127.0.0.1:9/v1")
     served = Workshop().planner
     assert isinstance(served, ChatDiffAgent)
     assert served.openai_api_base == "http://127.0.0.1:9/v1"
-    assert isinstance(Workshop("retrieval").planner, RetrievalChatModel)
+    assert isinstance(Workshop("pocket").planner, LocalChatDiffAgent)
 
 
 def test_what_draws(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tool_specs.exceptions import CatalogError
 
 POCKET_DIR = Path(__file__).resolve().parent
-"""The folder of this package: `records/`, `weights/`, `config/`, `reward/`."""
+"""The folder of this package: `records/`, `weights/`, `config/`, `reward/`, `planner/`."""
 
 _REMEDY = "reinstall the package, or train it again with `python -m finetune.pocket.train --out DIR --install`"
 
@@ -64,5 +64,5 @@ def pocket_calibration() -> Path:
 
 
 def pocket_planner() -> Path:
-    """Where the pocket planner belongs: a transformers causal language model with its tokenizer and chat template."""
+    """The folder of the pocket planner: a transformers causal language model with its tokenizer and chat template."""
     return POCKET_DIR / "planner"
