@@ -28,7 +28,9 @@ EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
 DRILL_BATCH, DRILL_SEED, REMINDER_SEED = 24, 3, 4
-ALIGN_LEARNING_RATE, ALIGN_BATCH, REWARD_MARGIN = 5e-4, 8, 0.1
+ALIGN_LEARNING_RATES = {"rrhf": 5e-4, "dpo": 5e-5}
+"""At RRHF's, DPO unlearns what stage 1 taught."""
+ALIGN_BATCH, REWARD_MARGIN = 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
 COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
 
@@ -238,7 +240,7 @@ class Reproduction:
                 out=self.folder / method,
                 method=method,  # type: ignore[arg-type]
                 epochs=self.recipe.align_epochs,
-                learning_rate=ALIGN_LEARNING_RATE,
+                learning_rate=ALIGN_LEARNING_RATES[method],
                 warmup=0.05,
                 batch_size=ALIGN_BATCH,
                 max_length=MAX_TOKENS,
