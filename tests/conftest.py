@@ -18,9 +18,9 @@ ONE_PROCESS = ("ray", "vllm")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests of a file together where several processes run them (`-n 2 --dist loadgroup`)."""
-    for item in items:
+    for item in items if config.getoption("dist", "no") == "loadgroup" else ():
         shared = [mark for mark in ONE_PROCESS if item.get_closest_marker(mark)]
         item.add_marker(pytest.mark.xdist_group((shared or [item.nodeid.partition("::")[0]])[0]))
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.diffusers_backend import DiffusersBackend
 from diffagent_tools.chat_models.calling import calling
+from diffagent_tools.chat_models.local import LocalChatDiffAgent
 from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 from diffagent_tools.rewards.unified import UnifiedReward
 from diffagent_tools.toolkit import DiffAgentToolkit
@@ -84,11 +85,13 @@ def test_the_parts_have_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path))
     toolkit = DiffAgentToolkit.pocket()
     assert isinstance(toolkit.backend, DiffusersBackend)
-    assert isinstance(toolkit.planner, RetrievalChatModel)
+    assert isinstance(toolkit.planner, LocalChatDiffAgent)
     assert isinstance(toolkit.shortlister, Shortlister)
     assert isinstance(toolkit.reward, UnifiedReward)
     assert toolkit.store.folder == tmp_path / "artifacts"
-    assert toolkit.planner.shortlister is toolkit.shortlister
+    bare = DiffAgentToolkit(catalog=toolkit.catalog, backend=toolkit.backend)
+    assert isinstance(bare.planner, RetrievalChatModel)
+    assert bare.planner.shortlister is bare.shortlister
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tool_specs.search.lexicon import shipped_lexicon
 from tool_specs.search.reading import Phrase, read_phrases
 from tool_specs.search.terms import Term, TermIndex, TermRole
 
@@ -16,7 +17,7 @@ _PLACE_CUES = frozenset({"", ",", "in", "on", "at", "under", "during", "against"
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The least cosine that counts as a match, by what is matched.
+    """The least similarity that counts as a match, by what is matched.
 
     The numbers were chosen on the tuning half of `tests/tool_specs/search/requests.json`; the test beside that file
     reports false alarms and misses on both halves.
@@ -38,7 +39,7 @@ class Match:
     Attributes:
         request_words: The words, in lower case.
         term: The term.
-        similarity: Cosine of the two, 1 for the same words.
+        similarity: How near the two are (`TermIndex.similarities`), 1 for the same words.
     """
 
     request_words: str
@@ -160,7 +161,7 @@ def _decide(phrase: Phrase, following: Phrase | None, index: TermIndex, bounds: 
                 offer(joined, role, bound, joined=True)
     nearest: tuple[Match, ...] = ()
     if phrase.role == "thing":
-        nearest = _best_by_spec(phrase.heads, index, "subject")
+        nearest = _best_by_spec(_heads(phrase), index, "subject")
         offer(_ties(nearest), "subject", bounds.subject)
     _, decision = max(options, key=lambda option: option[0], default=(0.0, _Decision(None)))
     styles = _modifier_style(phrase, index, bounds) if decision.role != "style" else ()
@@ -200,7 +201,7 @@ def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Ph
     if _similarity(matches) < bounds.modifier:
         return phrase, ()
     rest = phrase.without_ending(matches[0].request_words)
-    known = _similarity(_nearest(rest.heads, index, "subject")) >= bounds.subject
+    known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
     return (rest, matches) if known else (phrase, ())
 
 
@@ -210,7 +211,7 @@ def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple
         matches = _nearest(_wordings([run]), index, "place")
         if _similarity(matches) >= bounds.place:
             rest = phrase.without_ending(run)
-            if _similarity(_nearest(rest.heads, index, "subject")) >= bounds.subject:
+            if _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject:
                 return rest, matches
     return phrase, ()
 
@@ -218,13 +219,20 @@ def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple
 def _texts(phrases: Sequence[Phrase], bounds: Thresholds) -> Iterator[tuple[str, TermRole]]:
     """Everything that phrases will be compared by."""
     for phrase, following in zip(phrases, [*phrases[1:], None], strict=False):
-        yield from ((text, "subject") for text in phrase.heads)
+        yield from ((text, "subject") for text in _heads(phrase))
         for ending in phrase.endings:
-            yield from ((text, "subject") for text in phrase.without_ending(ending).heads)
+            yield from ((text, "subject") for text in _heads(phrase.without_ending(ending)))
         yield from ((text, "place") for text in _wordings(list(phrase.backdrops)))
         yield from ((text, "style") for text in (phrase.text, *phrase.modifiers, *phrase.endings))
         for role, _, texts, more in _roles(phrase, following, bounds):
             yield from ((text, role) for text in (phrase.text, *texts, *more))
+
+
+def _heads(phrase: Phrase) -> tuple[str, ...]:
+    """What may name the thing; the end of a compound noun does not ("rowing *boat*", "easter *egg*")."""
+    heads = phrase.heads
+    compound = next((run for run in heads if phrase.text.endswith(run) and shipped_lexicon().is_compound(run)), None)
+    return heads if compound is None else tuple(run for run in heads if not compound.endswith(f" {run}"))
 
 
 def _modifier_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Match, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tool_specs.search.embedder import Embedder
+from tool_specs.search.lexicon import Relation, shipped_lexicon
 from tool_specs.search.reading import normal, singular
 from tool_specs.spec import ToolSpec
 
@@ -24,6 +25,12 @@ _FRAMES: dict[TermRole, str] = {"subject": "a picture of a {}", "place": "a land
 _PLACE = re.compile(r"^(?:at|in|on|under|inside|near|by)\b|\bbackgrounds?$")
 _GENERIC = frozenset({"style", "styles", "art style", "background", "backgrounds", "concept", "tool", "base model"})
 _SENTENCE = re.compile(r"[.!?:;\n]+")
+# Chosen on those words of `finetune/pocket/planner/words.py` that training may see.
+_TRUSTED: dict[Relation | None, tuple[float, float]] = {"same": (0.2, 0.3), "kind": (0.4, 0.5)}
+"""The least cosine from which a lexicon is believed, and what is then left of the distance from 1."""
+_SHIFTS: dict[Relation | None, float] = {"near": 0.03, "far": -0.1}
+_LEAST = 0.2
+"""Cosines below this are of no interest to anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +109,37 @@ class TermIndex:
         self._embedder.embed([_FRAMES[role].format(text) for text, role in texts])
 
     def similarities(self, texts: Sequence[str], role: TermRole) -> NDArray[np.float32]:
-        """Cosine of each text with each term of a role, (texts, terms): 1 for the same words, 0 for other roles."""
+        """How near each text is to each term of a role, (texts, terms): 1 for the same words, 0 for other roles.
+
+        Near is the cosine of the two, for things with what the lexicon says of them.
+        """
         rows = self.rows(role)
         out = np.zeros((len(texts), len(self.terms)), dtype=np.float32)
         if texts and rows.any():
             cosines = self._embedder.embed([_FRAMES[role].format(text) for text in texts]) @ self._vectors[rows].T
             same = np.array([_key(text) for text in texts], dtype=object)[:, None] == self._keys[None, rows]
+            if role == "subject":
+                self._weigh(texts, np.flatnonzero(rows), cosines)
             out[:, rows] = np.where(same, np.float32(1.0), np.minimum(cosines, np.float32(0.999)))
         return out
+
+    def _weigh(self, texts: Sequence[str], numbers: NDArray[np.intp], cosines: NDArray[np.float32]) -> None:
+        """Put what the lexicon says into cosines, (texts, numbers)."""
+        for row, column in np.argwhere(cosines >= _LEAST):
+            relation = shipped_lexicon().relation(texts[row], self.terms[numbers[column]].phrase)
+            cosines[row, column] = _weighed(float(cosines[row, column]), relation)
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:
         return self._embedder.embed([_FRAMES[term.role].format(term.phrase) for term in self.terms])
+
+
+def _weighed(cosine: float, relation: Relation | None) -> float:
+    """A cosine with what a lexicon says about the two things."""
+    if relation in _TRUSTED:
+        least, distance = _TRUSTED[relation]
+        return 1.0 - (1.0 - cosine) * distance if cosine >= least else cosine
+    return cosine + _SHIFTS.get(relation, 0.0)
 
 
 def indefinite(noun: str) -> str:

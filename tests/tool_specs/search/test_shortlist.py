@@ -71,6 +71,20 @@ def test_every_caption_is_understood(shortlister: Shortlister) -> None:
             assert asked == ([] if style is None else [style]), text
 
 
+@pytest.mark.parametrize(
+    ("request_text", "subject"),
+    [("an aubergine", "eggplant"), ("two lorries in the snow", "truck"), ("a vixen in pixel art", "fox")],
+)
+def test_what_a_lexicon_knows_to_be_a_kind_of_it(shortlister: Shortlister, request_text: str, subject: str) -> None:
+    best = shortlister.shortlist(request_text).hits[0]
+    assert [match.term.phrase for match in best.matched] == [subject]
+
+
+@pytest.mark.parametrize("request_text", ["a seahorse", "a tiny rowing boat", "an easter egg in pixel art"])
+def test_what_a_lexicon_knows_to_be_something_else(shortlister: Shortlister, request_text: str) -> None:
+    assert not shortlister.shortlist(request_text).fits
+
+
 def test_nothing_fits(shortlister: Shortlister) -> None:
     shortlist = shortlister.shortlist("a detailed map of Portugal")
     assert not shortlist.fits

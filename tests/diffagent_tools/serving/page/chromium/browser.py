@@ -114,12 +114,21 @@ def visit(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
         context.close()
 
 
+# What nothing can draw is answered so soon that the progress bar may be gone before anybody looks for it.
+_NOTE_PROGRESS = """() => {
+  window.progressSeen = false;
+  const seen = () => { window.progressSeen ||= document.querySelector("#status progress") !== null; };
+  new MutationObserver(seen).observe(document.body, {childList: true, subtree: true});
+}"""
+
+
 def draw(page: Page, request: str) -> None:
     """Type a request, send it with the Enter key, and wait for its end."""
     box = page.locator("#request textarea")
     box.fill(request)
+    page.evaluate(_NOTE_PROGRESS)
     box.press("Enter")
-    page.locator("#status progress").wait_for()
+    page.wait_for_function("window.progressSeen")
     ended(page)
 
 
