@@ -6,6 +6,7 @@ Princeton's licence stands beside them, in `nouns.LICENSE`; `python -m finetune.
 from __future__ import annotations
 
 import gzip
+import zlib
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -99,7 +100,7 @@ class Lexicon:
             if not parents:
                 msg = "it is empty"
                 raise ValueError(msg)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             msg = f"the nouns in {self._path} cannot be read ({error}); reinstall the package"
             raise CatalogError(msg) from error
         return by_word, parents

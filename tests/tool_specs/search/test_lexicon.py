@@ -74,6 +74,7 @@ DAMAGED = {
     "empty": b"",
     "no gzip": b"no gzip",
     "no rank": gzip.compress(b"|cat"),
+    "damaged inside": gzip.compress(SMALL.encode())[:12] + b"?" * 40,
     "cut off": gzip.compress(SMALL.encode())[:-9],
 }
 
