@@ -11,8 +11,8 @@ MODEL ?= tool_specs/pocket/planner
 VLLM_FLAGS ?=
 DEMO ?= demo
 WEIGHTS ?= pocket
-# Tests of a file stay in one process, in the order of the files; PARALLEL= runs everything in one.
-PARALLEL ?= -n 2 --dist loadgroup --no-loadscope-reorder
+# Tests of a file stay in one process, and files in their order; PARALLEL= runs everything in one.
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Small networks run on one thread: two busy threads on shared cores wait for one another.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false

@@ -13,7 +13,7 @@ from tool_specs.exceptions import ConfigError
 from tool_specs.search.lexicon import NOUNS
 from tool_specs.whole_files import written_whole
 
-ROOT = "physical entity"
+ROOT = "physical_entity"
 _KIND_OF, _INSTANCE_OF = "@", "@i"
 
 
@@ -58,7 +58,7 @@ def compact(folder: Path) -> str:
             fields = line.split()
             offsets = fields[-int(fields[2]) :]
             ranks |= {(fields[0], offset): rank for rank, offset in enumerate(offsets, 1)}
-    kept = _descendants(next(offset for offset, said in words.items() if said == [ROOT.replace(" ", "_")]), parents)
+    kept = _descendants(next(offset for offset, said in words.items() if said == [ROOT]), parents)
     number = {offset: str(place) for place, offset in enumerate(sorted(kept))}
     lines = []
     for offset in number:

@@ -13,17 +13,6 @@ from tests.planner_models import save_tiny_planner
 from tool_specs.catalog import Catalog
 from tool_specs.search.shortlist import Shortlister
 
-ONE_PROCESS = ("ray", "vllm")
-"""Marks of tests that share what only one process may start."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests of a file together where several processes run them (`-n 2 --dist loadgroup`)."""
-    for item in items if config.getoption("dist", "no") == "loadgroup" else ():
-        shared = [mark for mark in ONE_PROCESS if item.get_closest_marker(mark)]
-        item.add_marker(pytest.mark.xdist_group((shared or [item.nodeid.partition("::")[0]])[0]))
-
 
 @pytest.fixture(scope="session")
 def written_records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:

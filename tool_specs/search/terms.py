@@ -29,8 +29,8 @@ _SENTENCE = re.compile(r"[.!?:;\n]+")
 _TRUSTED: dict[Relation | None, tuple[float, float]] = {"same": (0.2, 0.3), "kind": (0.4, 0.5)}
 """The least cosine from which a lexicon is believed, and what is then left of the distance from 1."""
 _SHIFTS: dict[Relation | None, float] = {"near": 0.03, "far": -0.1}
-_LEAST = 0.2
-"""Cosines below this are of no interest to anyone."""
+_LEAST = min(least for least, _ in _TRUSTED.values())
+"""Below this a lexicon says nothing that counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,6 @@ def test_of_several_requests_the_last_counts() -> None:
     assert sandboxed().render(messages=messages, add_generation_prompt=True) == "<|user|>a dog<|assistant|>"
 
 
-@pytest.mark.skipif(not pocket_planner().is_dir(), reason="no planner is installed: it is trained by `reproduce`")
 def test_the_planner_that_ships_has_this_template() -> None:
     assert (pocket_planner() / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE.read_text(
         encoding="utf-8"

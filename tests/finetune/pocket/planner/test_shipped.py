@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,7 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in pocket_planner().iterdir()) <= MAX_BYTES
     with safe_open(pocket_planner() / "model.safetensors", "numpy") as weights:
         shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
-    sizes = [shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in shapes]
-    assert sum(sizes) <= MAX_PARAMETERS
+    assert sum(map(prod, shapes)) <= MAX_PARAMETERS
 
 
 @pytest.fixture(scope="module")
