@@ -43,6 +43,8 @@ class LoadedLoras:
         self._checkpoint = checkpoint
         self._names: dict[FileStamp, str] = {}
         self._ids: dict[FileStamp, str] = {}
+        self._acting: list[tuple[str, float]] | None = []
+        """Name and weight of the adapters that act; None where a load that failed may have changed them."""
         self._loads = 0
         self.merged = MergedNetworks(pipeline, checkpoint)
         """Those that are merged into the weights."""
@@ -61,26 +63,37 @@ class LoadedLoras:
         merged = [lora for lora in loras if _is_merged(lora.path)]
         self.merged.act(merged)
         adapters = [lora for lora in loras if lora not in merged]
-        names = []
+        wanted = []
         for lora in adapters:
             stamp = FileStamp.of(lora.path)
             name = self._names.pop(stamp, None) or self._load(lora)
             self._names[stamp] = name
             self._ids[stamp] = lora.spec.id
-            names.append(name)
-        if names:
-            self._pipeline.enable_lora()
-            self._pipeline.set_adapters(names, [lora.weight for lora in adapters])
-        elif self._names:
-            self._pipeline.disable_lora()
-        for stamp in list(self._names)[: max(0, len(self._names) - max(MAX_KEPT_LORAS, len(names)))]:
+            wanted.append((name, lora.weight))
+        self._switch_to(wanted)
+        for stamp in list(self._names)[: max(0, len(self._names) - max(MAX_KEPT_LORAS, len(wanted)))]:
             self._pipeline.delete_adapters(self._names.pop(stamp))
             del self._ids[stamp]
+
+    def _switch_to(self, wanted: list[tuple[str, float]]) -> None:
+        """Make loaded adapters act; peft walks through all layers for each change, so none is made twice."""
+        if wanted == self._acting:
+            return
+        acted, self._acting = self._acting, None
+        if wanted:
+            if not acted:
+                self._pipeline.enable_lora()
+            names, weights = zip(*wanted, strict=True)
+            self._pipeline.set_adapters(list(names), list(weights))
+        elif self._names:
+            self._pipeline.disable_lora()
+        self._acting = wanted
 
     def _load(self, lora: Network) -> str:
         from safetensors.torch import load_file
 
         self._loads += 1
+        self._acting = None
         name = f"lora{self._loads}"
         try:
             # Given a path, diffusers would try the model hub and pickles as well.

@@ -72,17 +72,26 @@ def drawing(contender: Contender, world: World, rounds: int) -> Seconds:
 
 def lora(contender: Contender, world: World, rounds: int) -> Seconds:
     """One step, each time with another LoRA than before."""
-    calls = [world.call(world.checkpoints[0], (lora,), steps=1) for lora in world.loras[:2]]
-    return _median(contender, calls, rounds)
+    return _median(contender, _two_loras(world), rounds)
 
 
 def checkpoint(contender: Contender, world: World, rounds: int) -> Seconds:
     """One step, each time with another checkpoint than before."""
-    return _median(contender, [world.call(each, steps=1) for each in world.checkpoints[:2]], rounds)
+    return _median(contender, _two_checkpoints(world), rounds)
+
+
+def lora_ready(contender: Contender, world: World, rounds: int) -> Seconds:
+    """Until the first network computes, each time with another LoRA than before."""
+    return _median(contender, _two_loras(world), rounds, _until_a_network_computes)
+
+
+def checkpoint_ready(contender: Contender, world: World, rounds: int) -> Seconds:
+    """Until the first network computes, each time with another checkpoint than before."""
+    return _median(contender, _two_checkpoints(world), rounds, _until_a_network_computes)
 
 
 def mixed(contender: Contender, world: World, _rounds: int) -> Seconds:
-    """Requests for six models, in the same random order for both."""
+    """Requests for six models, in the same random order for both, to a process that has drawn one picture."""
     return _served(contender, world, steps=world.steps)
 
 
@@ -106,6 +115,8 @@ WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
         "again": Workload("the same LoRA again, one step", again),
         "lora": Workload("another LoRA, one step", lora),
         "checkpoint": Workload("another checkpoint, one step", checkpoint),
+        "lora_ready": Workload("another LoRA, until the networks compute", lora_ready),
+        "checkpoint_ready": Workload("another checkpoint, until the networks compute", checkpoint_ready),
         "batch": Workload(f"{BATCH} pictures together", batch),
         "mixed": Workload("requests for six models, all at once", mixed),
         "mixed_step": Workload("the same, one step each", mixed_step),
@@ -120,18 +131,32 @@ def _since_start(contender: Contender, world: World, *, steps: int) -> Seconds:
     return Seconds(time.time() - float(psutil.Process().create_time()), time.process_time())
 
 
-def _median(contender: Contender, calls: Sequence[Call], rounds: int) -> Seconds:
-    """Median seconds of calls in turn, each drawn once before."""
+def _two_loras(world: World) -> Sequence[Call]:
+    return [world.call(world.checkpoints[0], (lora,), steps=1) for lora in world.loras[:2]]
+
+
+def _two_checkpoints(world: World) -> Sequence[Call]:
+    return [world.call(each, steps=1) for each in world.checkpoints[:2]]
+
+
+def _median(
+    contender: Contender,
+    calls: Sequence[Call],
+    rounds: int,
+    measure: Callable[[Callable[[], None]], Seconds] | None = None,
+) -> Seconds:
+    """Median seconds of calls in turn, each drawn once before; all of a drawing unless `measure` takes a part of it."""
     for call in calls:
         contender.draw(call)
     turns = islice(cycle(calls), rounds)
-    return _middle(_seconds(partial(contender.draw, call)) for call in turns)
+    return _middle((measure or _seconds)(partial(contender.draw, call)) for call in turns)
 
 
 def _served(contender: Contender, world: World, *, steps: int) -> Seconds:
     choice = random.Random(1)  # noqa: S311 - not a secret
     models = [choice.choice(world.models) for _ in range(world.requests)]
     calls = [world.call(*model, steps=steps, seed=number) for number, model in enumerate(models)]
+    contender.draw(world.call(*models[0], steps=1, seed=world.requests))
     return _seconds(lambda: contender.serve(calls))
 
 
@@ -145,3 +170,22 @@ def _seconds(action: Callable[[], None]) -> Seconds:
     wall, cpu = time.perf_counter(), time.process_time()
     action()
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _until_a_network_computes(action: Callable[[], None]) -> Seconds:
+    """From the start to the first forward pass of any module: nothing is drawn yet, but everything is loaded."""
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    reached: list[Seconds] = []
+    wall, cpu = time.perf_counter(), time.process_time()
+
+    def note(_module: object, _inputs: object) -> None:
+        if not reached:
+            reached.append(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
+
+    hook = register_module_forward_pre_hook(note)
+    try:
+        action()
+    finally:
+        hook.remove()
+    return reached[0]

@@ -94,6 +94,8 @@ def test_a_lora_of_weight_zero_changes_nothing_and_weights_scale(shared_backend:
     )
     assert _distance(plain, none) < 0.01
     assert 0.1 < _distance(plain, half) < _distance(plain, full)
+    again = tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))
+    assert shared_backend.draw(again).image.tobytes() == shared_backend.draw(again).image.tobytes() == full.tobytes()
 
 
 def test_checkpoints_stay_loaded(studio: Studio) -> None:
@@ -296,7 +298,12 @@ def test_a_lora_that_does_not_fit_leaves_nothing_behind(studio: Studio, tmp_path
     assert backend.loaded == {CHECKPOINT: ()}
     assert backend.draw(tiny_call()).image.tobytes() == plain.tobytes()
     good = tiny_call(loras=(LoraUse(id=LORA, weight=1.0),))
-    assert backend.draw(good).image.tobytes() == studio.backend().draw(good).image.tobytes()
+    expected = studio.backend().draw(good).image.tobytes()
+    assert backend.draw(good).image.tobytes() == expected
+    with pytest.raises(WeightsError, match=r"odd\.safetensors"):
+        backend.draw(tiny_call(loras=(*good.loras, LoraUse(id=odd, weight=1.0))))
+    assert backend.draw(good).image.tobytes() == expected
+    assert backend.draw(tiny_call()).image.tobytes() == plain.tobytes()
 
 
 def test_a_lora_of_the_text_encoder_acts(studio: Studio, tmp_path: Path) -> None:
