@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,9 @@ from tool_specs.weight_identity import WeightsIdentity, identify_tensors
 
 MAX_HEADER: Final = 100_000_000
 """Longest header that the format allows, in bytes."""
+
+_MAX_REMEMBERED: Final = 2_000_000
+"""Longest header that is remembered, in bytes; those of the largest models are below 1 MB."""
 
 _DTYPES_BY_BITS: Final = MappingProxyType(
     {
@@ -81,7 +85,9 @@ def read_header(path: Path) -> SafetensorsHeader:
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
         raise WeightsError(msg) from error
-    return _checked(path, raw, data_size=size - 8 - length)
+    # A drawing asks for the headers of its files several times. What is remembered is what these very bytes say.
+    check = _remembered if len(raw) <= _MAX_REMEMBERED else _checked
+    return check(path, raw, data_size=size - 8 - length)
 
 
 def check_start(path: Path, start: bytes, size: int) -> int:
@@ -181,6 +187,9 @@ def _checked(path: Path, raw: bytes, *, data_size: int) -> SafetensorsHeader:
         metadata=MappingProxyType(text),
         data_offset=8 + len(raw),
     )
+
+
+_remembered = lru_cache(maxsize=16)(_checked)
 
 
 def _tensor(entry: Mapping[str, object]) -> Tensor:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import json
 import pickle
 import zipfile
@@ -214,6 +215,23 @@ def test_a_real_file_is_read_without_its_tensors(weights: Path) -> None:
     assert header.tensors[f"{KOHYA}.lora_down.weight"].shape == (8, 96)
     assert header.tensors[f"{KOHYA}.alpha"].dtype == "F32"
     assert identify(weights).family == "pocket"
+
+
+def test_a_file_that_changes_in_place_is_read_again(weights: Path) -> None:
+    before, times = read_header(weights), weights.stat()
+    weights.write_bytes(weights.read_bytes().replace(b"alpha", b"gamma"))
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    assert {name.replace("alpha", "gamma") for name in before.tensors} == set(read_header(weights).tensors)
+    assert f"{KOHYA}.gamma" in read_header(weights).tensors
+
+
+def test_a_header_of_megabytes_is_read_as_well(weights: Path) -> None:
+    tensors = {"emb_params": np.ones((3, 96), np.float32)}
+    save_file(tensors, weights, metadata={"notes": "long " * 600_000})
+
+    assert read_header(weights).tensors["emb_params"].shape == (3, 96)
+    assert len(read_header(weights).metadata["notes"]) == 3_000_000
 
 
 def test_the_hash_is_the_one_civitai_shows(weights: Path) -> None:
