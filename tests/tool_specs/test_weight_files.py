@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
