@@ -23,7 +23,7 @@ MAX_HEADER: Final = 100_000_000
 """Longest header that the format allows, in bytes."""
 
 _MAX_REMEMBERED: Final = 2_000_000
-"""Longest header that is remembered, in bytes; those of the largest models are below 1 MB."""
+"""Longest header that is remembered, in bytes; ten thousand tensors fit."""
 
 _DTYPES_BY_BITS: Final = MappingProxyType(
     {
