@@ -44,7 +44,7 @@ class LoadedLoras:
         self._names: dict[FileStamp, str] = {}
         self._ids: dict[FileStamp, str] = {}
         self._acting: list[tuple[str, float]] | None = []
-        """Name and weight of the adapters that act; None where a load that failed may have changed them."""
+        """Name and weight of the adapters that act; None after a load or a switch that may have failed."""
         self._loads = 0
         self.merged = MergedNetworks(pipeline, checkpoint)
         """Those that are merged into the weights."""

@@ -81,13 +81,13 @@ def checkpoint(contender: Contender, world: World, rounds: int) -> Seconds:
 
 
 def lora_ready(contender: Contender, world: World, rounds: int) -> Seconds:
-    """Until the first network computes, each time with another LoRA than before."""
-    return _median(contender, _two_loras(world), rounds, _until_a_network_computes)
+    """Until the model computes, each time with another LoRA than before."""
+    return _median(contender, _two_loras(world), rounds, _until_the_model_computes)
 
 
 def checkpoint_ready(contender: Contender, world: World, rounds: int) -> Seconds:
-    """Until the first network computes, each time with another checkpoint than before."""
-    return _median(contender, _two_checkpoints(world), rounds, _until_a_network_computes)
+    """Until the model computes, each time with another checkpoint than before."""
+    return _median(contender, _two_checkpoints(world), rounds, _until_the_model_computes)
 
 
 def mixed(contender: Contender, world: World, _rounds: int) -> Seconds:
@@ -115,8 +115,8 @@ WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
         "again": Workload("the same LoRA again, one step", again),
         "lora": Workload("another LoRA, one step", lora),
         "checkpoint": Workload("another checkpoint, one step", checkpoint),
-        "lora_ready": Workload("another LoRA, until the networks compute", lora_ready),
-        "checkpoint_ready": Workload("another checkpoint, until the networks compute", checkpoint_ready),
+        "lora_ready": Workload("another LoRA, until the model computes", lora_ready),
+        "checkpoint_ready": Workload("another checkpoint, until the model computes", checkpoint_ready),
         "batch": Workload(f"{BATCH} pictures together", batch),
         "mixed": Workload("requests for six models, all at once", mixed),
         "mixed_step": Workload("the same, one step each", mixed_step),
@@ -139,17 +139,48 @@ def _two_checkpoints(world: World) -> Sequence[Call]:
     return [world.call(each, steps=1) for each in world.checkpoints[:2]]
 
 
+def _clock() -> Callable[[], Seconds]:
+    """What tells the seconds since now."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    return lambda: Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _seconds(action: Callable[[], None]) -> Seconds:
+    since = _clock()
+    action()
+    return since()
+
+
+def _until_the_model_computes(action: Callable[[], None]) -> Seconds:
+    """From the start to the first forward pass of any module: nothing is drawn yet, but everything is loaded."""
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    reached: list[Seconds] = []
+    since = _clock()
+
+    def note(_module: object, _inputs: object) -> None:
+        if not reached:
+            reached.append(since())
+
+    hook = register_module_forward_pre_hook(note)
+    try:
+        action()
+    finally:
+        hook.remove()
+    return reached[0]
+
+
 def _median(
     contender: Contender,
     calls: Sequence[Call],
     rounds: int,
-    measure: Callable[[Callable[[], None]], Seconds] | None = None,
+    measure: Callable[[Callable[[], None]], Seconds] = _seconds,
 ) -> Seconds:
-    """Median seconds of calls in turn, each drawn once before; all of a drawing unless `measure` takes a part of it."""
+    """Median seconds of calls in turn, each drawn once before; the whole drawing unless `measure` takes less."""
     for call in calls:
         contender.draw(call)
     turns = islice(cycle(calls), rounds)
-    return _middle((measure or _seconds)(partial(contender.draw, call)) for call in turns)
+    return _middle(measure(partial(contender.draw, call)) for call in turns)
 
 
 def _served(contender: Contender, world: World, *, steps: int) -> Seconds:
@@ -164,28 +195,3 @@ def _middle(times: Iterable[Seconds]) -> Seconds:
     """The medians."""
     both = [(each.wall, each.cpu) for each in times]
     return Seconds(*(median(column) for column in zip(*both, strict=True)))
-
-
-def _seconds(action: Callable[[], None]) -> Seconds:
-    wall, cpu = time.perf_counter(), time.process_time()
-    action()
-    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
-
-
-def _until_a_network_computes(action: Callable[[], None]) -> Seconds:
-    """From the start to the first forward pass of any module: nothing is drawn yet, but everything is loaded."""
-    from torch.nn.modules.module import register_module_forward_pre_hook
-
-    reached: list[Seconds] = []
-    wall, cpu = time.perf_counter(), time.process_time()
-
-    def note(_module: object, _inputs: object) -> None:
-        if not reached:
-            reached.append(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
-
-    hook = register_module_forward_pre_hook(note)
-    try:
-        action()
-    finally:
-        hook.remove()
-    return reached[0]
