@@ -55,6 +55,7 @@ bench: bench-backend bench-catalog
 # WEIGHTS=sd15 and WEIGHTS=sdxl measure two checkpoints of the real size, with random numbers; ARGS=--compile compiles.
 bench-backend: setup
 	$(BIN)/python -m diffagent_tools.benchmarks.backend --weights $(WEIGHTS) $(ARGS)
+	$(BIN)/python -m diffagent_tools.benchmarks.backend.overhead
 
 bench-catalog: setup
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group bench

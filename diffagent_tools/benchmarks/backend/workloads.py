@@ -50,6 +50,13 @@ class Workload:
     run: Run
 
 
+def seconds_of(action: Callable[[], None]) -> Seconds:
+    """How long an action takes."""
+    since = _clock()
+    action()
+    return since()
+
+
 def first(contender: Contender, world: World, _rounds: int) -> Seconds:
     """From the start of the process, imports and loading included."""
     return _since_start(contender, world, steps=world.steps)
@@ -104,7 +111,7 @@ def batch(contender: Contender, world: World, rounds: int) -> Seconds:
     """Pictures of one call, together."""
     calls = [world.call(world.checkpoints[0], steps=world.steps, seed=seed) for seed in range(BATCH)]
     contender.draw(calls[0])
-    return _middle(_seconds(lambda: contender.draw_together(calls)) for _ in range(rounds))
+    return _middle(seconds_of(lambda: contender.draw_together(calls)) for _ in range(rounds))
 
 
 WORKLOADS: Final[Mapping[str, Workload]] = MappingProxyType(
@@ -145,12 +152,6 @@ def _clock() -> Callable[[], Seconds]:
     return lambda: Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _seconds(action: Callable[[], None]) -> Seconds:
-    since = _clock()
-    action()
-    return since()
-
-
 def _until_the_model_computes(action: Callable[[], None]) -> Seconds:
     """From the start to the first forward pass of any module: nothing is drawn yet, but everything is loaded."""
     from torch.nn.modules.module import register_module_forward_pre_hook
@@ -174,7 +175,7 @@ def _median(
     contender: Contender,
     calls: Sequence[Call],
     rounds: int,
-    measure: Callable[[Callable[[], None]], Seconds] = _seconds,
+    measure: Callable[[Callable[[], None]], Seconds] = seconds_of,
 ) -> Seconds:
     """Median seconds of calls in turn, each drawn once before; the whole drawing unless `measure` takes less."""
     for call in calls:
@@ -188,7 +189,7 @@ def _served(contender: Contender, world: World, *, steps: int) -> Seconds:
     models = [choice.choice(world.models) for _ in range(world.requests)]
     calls = [world.call(*model, steps=steps, seed=number) for number, model in enumerate(models)]
     contender.draw(world.call(*models[0], steps=1, seed=world.requests))
-    return _seconds(lambda: contender.serve(calls))
+    return seconds_of(lambda: contender.serve(calls))
 
 
 def _middle(times: Iterable[Seconds]) -> Seconds:
