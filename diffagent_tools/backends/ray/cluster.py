@@ -48,7 +48,7 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     try:
-        _check_reachable(address or "")
+        address = _reachable(address)
         for name in ("ray", "ray.data", "ray.serve"):
             logging.getLogger(name).setLevel(logging.ERROR)
         ray.init(address=address, log_to_driver=False, configure_logging=False)
@@ -81,12 +81,27 @@ def application_handle(address: str, application: str) -> DeploymentHandle:
         raise ConfigError(msg) from error
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself gives up only after minutes.
+def _reachable(address: str | None) -> str | None:
+    """The address to connect to: Ray gives up only after minutes where nothing listens.
+
+    A machine remembers the cluster that it was last a node of, even where that did not end in order.
 
     Raises:
-        OSError: Nothing listens at `HOST:PORT`.
+        OSError: Nothing listens at the address.
     """
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_REACHABLE_SECONDS).close()
+    try:
+        from ray._private.services import canonicalize_bootstrap_address as found_address
+    except ImportError:  # not part of Ray's public interface
+        return address
+    found = found_address(address)
+    if found is None:
+        return address
+    host, _, port = found.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACHABLE_SECONDS).close()
+    except OSError as error:
+        if address is None and not os.environ.get("RAY_ADDRESS"):
+            return "local"
+        msg = f"nothing answers at {found}: {error}"
+        raise ConnectionError(msg) from error
+    return address

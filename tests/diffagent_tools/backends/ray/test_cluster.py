@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from diffagent_tools.backends.ray import RayBackend
-from diffagent_tools.backends.ray.cluster import ADDRESS_VARIABLE, application_handle
+from diffagent_tools.backends.ray.cluster import ADDRESS_VARIABLE, application_handle, connect
 from tests.ray_cluster import pocket_call
 from tool_specs.exceptions import ConfigError
 
@@ -19,11 +22,26 @@ def test_an_address_of_ray_client() -> None:
 def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs Ray: pip install 'diffagent-tools[ray]'")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)  # another test may have started a cluster
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConfigError, match=rf"no Ray cluster at '{address}'.*`ray start --head`"):
-            application_handle(address, "diffagent")
+    with _nothing_there() as address, pytest.raises(ConfigError, match=rf"at '{address}'.*`ray start --head`"):
+        application_handle(address, "diffagent")
+
+
+def test_a_cluster_that_did_not_end_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'diffagent-tools[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)  # another test may have started a cluster
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    asked: list[str | None] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    recorded = tmp_path / "ray" / "ray_current_cluster"
+    recorded.parent.mkdir()
+    with _nothing_there() as address:
+        recorded.write_text(address)
+        with pytest.raises(ConfigError, match=r"no Ray cluster at 'auto' \(nothing answers at .*`ray start --head`"):
+            connect("auto")
+        assert asked == []
+        connect(None)
+        assert asked == ["local"]
 
 
 def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +67,11 @@ def test_the_environment_names_the_cluster(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(ConfigError):
             RayBackend().draw(pocket_call())
     assert asked == [("auto", "diffagent"), ("head:6379", "diffagent")]
+
+
+@contextmanager
+def _nothing_there() -> Iterator[str]:
+    """An address that is taken and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
