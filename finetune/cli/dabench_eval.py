@@ -25,6 +25,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     "and random.",
 )
 @click.option("--draw", is_flag=True, default=None, help="Draw every call and judge the picture.")
+@click.option(
+    "--pictures", type=click.IntRange(min=1), metavar="N", help="Draw N of each call; their mean counts. Default: 1."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first pairs of each split.")
 @click.option("--catalog", type=FOLDER, metavar="DIR", help="A stored catalog. Default: the models that ship.")
 @click.option(
@@ -38,7 +41,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Settings as YAML: dataset, out, splits, planners, draw, limit, catalog, compare. Options here count more.",
+    help="Settings as YAML: dataset, out, splits, planners, draw, pictures, limit, catalog, compare. Options here "
+    "count more.",
 )
 def command(
     dataset: Path | None,
@@ -46,6 +50,7 @@ def command(
     splits: tuple[str, ...],
     planners: tuple[str, ...],
     draw: bool | None,
+    pictures: int | None,
     limit: int | None,
     catalog: Path | None,
     compare: tuple[str, ...],
@@ -78,6 +83,7 @@ def command(
         "splits": splits,
         "planners": planners,
         "draw": draw,
+        "pictures": pictures,
         "limit": limit,
         "catalog": catalog,
         "compare": compare,

@@ -40,7 +40,7 @@ class Judgement(BaseModel):
 class Studio:
     """A backend and a reward, with a memory of what they made.
 
-    Every planner's call for one pair is drawn with the same seed: equal calls give equal pictures, and planners differ
+    Every planner's call for one pair is drawn with the same seeds: equal calls give equal pictures, and planners differ
     by their calls alone.
 
     Args:
@@ -79,6 +79,10 @@ class Studio:
             self._known[key] = self._draw(seeded, pair.reference, key)
             self._lines.append(self._known[key])
         return self._known[key]
+
+    def judgements(self, call: Mapping[str, object], pair: Pair, *, pictures: int) -> list[Judgement]:
+        """What several pictures of a call are worth, the first with number 0; see `judged`."""
+        return [self.judged(call, pair, number=number) for number in range(pictures)]
 
     def _draw(self, call: Call, reference: str, key: str) -> Judgement:
         try:

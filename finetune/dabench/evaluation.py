@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from langchain_core.language_models import BaseChatModel
@@ -61,6 +62,7 @@ def evaluate(
     folder: Path,
     *,
     studio: Studio | None = None,
+    pictures: int = 1,
     console: Console | None = None,
 ) -> list[Result]:
     """Ask every planner about every pair, pair after pair, so that what an interrupted run left can be compared.
@@ -74,6 +76,7 @@ def evaluate(
         shortlister: Finds what is offered for an instruction, as in serving.
         folder: Of this evaluation.
         studio: Draws and judges; without it rewards stay unknown.
+        pictures: Of each call, with other seeds, whose mean reward counts.
         console: Shows progress. Default: standard error.
 
     Returns:
@@ -97,8 +100,8 @@ def evaluate(
                 row = before = known.get(asking.key)
                 if row is None or row.question != asking.question:
                     row = _asked(asking, pair, planner, shortlist, shortlister)
-                if studio is not None and row.reward is None and pair.call is not None and pair.reference:
-                    row = _drawn(row, pair, studio)
+                if studio is not None and row.pictures != pictures and pair.call is not None and pair.reference:
+                    row = _drawn(row, pair, studio, pictures)
                 if row is not before:
                     lines.append(row)
                 results.append(row)
@@ -134,13 +137,19 @@ def _asked(
     return answered(row, answer, read_answer(answer, shortlist), shortlister.catalog, seconds)
 
 
-def _drawn(row: Result, pair: Pair, studio: Studio) -> Result:
-    """The row with the reward of its picture; without a valid call there is none, and the reward is 0."""
+def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:
+    """The row with the mean reward of its pictures; without a valid call there are none, and the reward is 0."""
     if row.call is None:
-        return row.model_copy(update={"reward": 0.0})
-    judged = studio.judged(row.call, pair)
-    drawn = judged.fault is None
-    facts = {"reward": judged.reward, "scores": judged.scores, "drawn": drawn, "fault": judged.fault}
+        return row.model_copy(update={"reward": 0.0, "pictures": pictures})
+    judged = studio.judgements(row.call, pair, pictures=pictures)
+    good = [one for one in judged if one.fault is None]
+    facts = {
+        "reward": fmean(one.reward for one in judged),
+        "scores": {name: fmean(one.scores[name] for one in good) for name in (good[0].scores if good else ())},
+        "pictures": pictures,
+        "drawn": bool(good),
+        "fault": next((one.fault for one in judged if one.fault), None),
+    }
     return row.model_copy(update=facts)
 
 

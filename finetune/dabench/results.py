@@ -18,7 +18,7 @@ MAX_NETWORKS: Final = 20
 
 
 class Result(BaseModel):
-    """One answer of one planner, with the picture's reward once it was drawn."""
+    """One answer of one planner, with the pictures' reward once they were drawn."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,13 +52,15 @@ class Result(BaseModel):
     input_tokens: int | None = None
     output_tokens: int | None = None
     reward: float | None = None
-    """Of the picture; 0 where there is none although there should be; None where nobody judged."""
+    """Mean of the pictures; 0 for one that is none although it should be; None where nobody judged."""
     scores: dict[str, float] = {}
-    """Of each reward in it, on its own scale."""
+    """Of each reward in it, on its own scale; means of the pictures without fault."""
+    pictures: int = 0
+    """How many the reward is the mean of."""
     drawn: bool = False
     """Whether there is a picture without fault."""
     fault: str | None = None
-    """Why there is no picture of the valid call, or none worth judging."""
+    """Why there is no picture of the valid call, or one not worth judging; of several, the first."""
 
     @property
     def key(self) -> tuple[str, str]:

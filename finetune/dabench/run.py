@@ -31,6 +31,8 @@ class EvalSettings(BaseModel):
     """Folder of a stored catalog; None: the pocket models."""
     draw: bool = False
     """Draw the calls and judge the pictures."""
+    pictures: int = Field(default=1, ge=1)
+    """Of each call, with other seeds, whose mean reward counts."""
     limit: int | None = Field(default=None, ge=1)
     """Most pairs of each split, the first ones."""
     compare: list[Annotated[str, Field(pattern=r"^[^,]+,[^,]+$")]] = []
@@ -68,12 +70,12 @@ def run(settings: EvalSettings) -> Path:
         # Read before anything is asked: a wrong name should not cost an evaluation.
         compare = _compared(settings.compare, [planner.name for planner in planners])
         studio = pocket_studio(settings.out) if settings.draw else None
-        results = evaluate(pairs, planners, shortlister, settings.out, studio=studio)
+        results = evaluate(pairs, planners, shortlister, settings.out, studio=studio, pictures=settings.pictures)
     about = {
         "data set": settings.dataset.resolve().name,
         "catalog": "pocket" if stored is None else stored.resolve().name,
         "on the shortlist": f"at most {SHORTLIST_SIZE} checkpoints and as many LoRAs",
-        "pictures": f"judged by {studio.judge}" if studio else "not drawn",
+        "pictures": f"{settings.pictures} of each call, judged by {studio.judge}" if studio else "not drawn",
     }
     return write_report(settings.out, pairs, results, compare=compare, about=about)
 

@@ -146,7 +146,7 @@ class RolloutMaker:
         if call is None:
             return NOTHING_DRAWN
         drawn = call.model_dump(mode="json")
-        return fmean(self._studio.judged(drawn, pair, number=one).reward for one in range(self._settings.seeds))
+        return fmean(one.reward for one in self._studio.judgements(drawn, pair, pictures=self._settings.seeds))
 
 
 def make_rollouts(

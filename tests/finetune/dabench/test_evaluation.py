@@ -42,8 +42,18 @@ def rows_in(folder: Path) -> list[Result]:
 def asked(paper_shortlister: Shortlister, tmp_path: Path) -> Ask:
     """Evaluate scripted planners on the paper pairs in one folder."""
 
-    def ask(*planners: Planner, pairs: list[Pair] | None = None, studio: Studio | None = None) -> list[Result]:
-        return evaluate(pairs or paper_pairs(), planners, paper_shortlister, tmp_path, studio=studio, console=quiet())
+    def ask(
+        *planners: Planner, pairs: list[Pair] | None = None, studio: Studio | None = None, pictures: int = 1
+    ) -> list[Result]:
+        return evaluate(
+            pairs or paper_pairs(),
+            planners,
+            paper_shortlister,
+            tmp_path,
+            studio=studio,
+            pictures=pictures,
+            console=quiet(),
+        )
 
     return ask
 
@@ -105,6 +115,20 @@ def test_calls_are_drawn_with_the_pairs_seed_and_equal_ones_once(asked: Ask, tmp
     assert (a.drawn, d.drawn, d.reward) == (True, False, 0.0)
 
 
+def test_the_mean_of_several_pictures_counts(asked: Ask, tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "drawn.log", levels=(0.8, 0.4, 0.3))
+    studio = Studio(backend, BrightnessReward(), tmp_path)
+    model = Scripted(answers=[calling(FOX)])
+    (once,) = asked(Planner("p", model), pairs=paper_pairs()[:1], studio=studio)
+    (three,) = asked(Planner("p", model), pairs=paper_pairs()[:1], studio=studio, pictures=3)
+    assert (once.pictures, three.pictures) == (1, 3)
+    assert once.reward == pytest.approx(0.8, abs=0.01)
+    assert three.reward == pytest.approx(0.5, abs=0.01)
+    assert three.scores == {"brightness": three.reward}
+    assert backend.drawn == [f"{ANIMALS} {seed_of('fox', number)}" for number in range(3)]
+    assert len(model.asked) == 1
+
+
 def test_what_cannot_be_drawn_is_not_drawn(asked: Ask, tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "drawn.log")
     (row,) = asked(
@@ -124,6 +148,10 @@ def test_a_picture_with_a_fault_is_worth_nothing(asked: Ask, tmp_path: Path) -> 
     studio = Studio(broken, BrightnessReward(), tmp_path / "b")
     (row,) = asked(Planner("q", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=studio)
     assert (row.reward, row.drawn, row.fault) == (0.0, False, "too large")
+    one_of_two = PaperBackend(tmp_path / "log3", faults={1: lambda: BackendError("too large")}, levels=(0.8,))
+    studio = Studio(one_of_two, BrightnessReward(), tmp_path / "c")
+    (row,) = asked(Planner("r", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=studio, pictures=2)
+    assert (row.reward, row.drawn, row.fault) == (pytest.approx(0.4, abs=0.01), True, "too large")
 
 
 def test_missing_weights_end_the_evaluation(asked: Ask, tmp_path: Path) -> None:
