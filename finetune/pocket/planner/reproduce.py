@@ -215,8 +215,9 @@ class Reproduction:
             dataset=dataset,
             out=self.folder / "evaluation-requests",
             splits=["requests"],
-            planners=[tuned[0], "retrieval", "nearest", "popularity", "random"],
+            planners=[*tuned[:2], "retrieval", "nearest", "popularity", "random"],
             limit=self.recipe.asked,
+            compare=[pair for pair in COMPARED if "dpo" not in pair],
         )
         with self._workers() as workers:
             reports = [workers.submit(run, settings) for settings in (*drawn, asked)]
