@@ -62,6 +62,12 @@ class Workshop:
         self._planner_name = planner
         self._stored = stored
 
+    @property
+    def chosen(self) -> str:
+        """What was chosen, as a command line says it: `--planner NAME --stored`, or nothing."""
+        return " ".join([*([f"--planner {self._planner_name}"] if self._planner_name else []),
+                         *(["--stored"] if self._stored else [])])  # fmt: skip
+
     @cached_property
     def home(self) -> Path:
         """Where pictures and threads are kept; whether it can be written to shows when something is kept."""

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from tool_specs.calls import Call
+from tool_specs.calls.trigger_words import word_pattern
 from tool_specs.exceptions import CallError
 from tool_specs.spec import ToolSpec
-
-
-def word_pattern(word: str) -> re.Pattern[str]:
-    """Finds the word of an embedding in a prompt, in any letter case, but not inside of a longer word."""
-    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
 
 
 def embedding_word(embedding: ToolSpec, file_stem: str, call: Call) -> str:

@@ -170,11 +170,10 @@ ZIMAGE: Final = Family(
     samplers=get_args(FlowEulerSampler),
     sampler="Euler",
     steps=30,
-    cfg_scale=4.0,
+    cfg_scale=5.0,
     width=1024,
     height=1024,
     max_steps=100,
-    min_cfg_scale=0.0,
     max_cfg_scale=20.0,
     min_size=512,
     size_multiple=16,
@@ -220,7 +219,10 @@ FAMILIES: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Distilled:
-    """Defaults of a base model that was distilled to few steps, which its family's defaults would ruin."""
+    """Defaults of a base model that was distilled to few steps, which its family's defaults would ruin.
+
+    A cfg scale of 1 is none at all; for Flux, whose guidance is distilled, that is 0.
+    """
 
     sampler: str
     steps: int
@@ -237,7 +239,7 @@ DISTILLED: Final = MappingProxyType(
         "SDXL Turbo": Distilled(sampler="Euler a", steps=4, cfg_scale=1.0),
         "Flux.1 S": Distilled(sampler="Euler", steps=4, cfg_scale=0.0),
         "SD 3.5 Large Turbo": Distilled(sampler="Euler", steps=4, cfg_scale=1.0),
-        "ZImageTurbo": Distilled(sampler="Euler", steps=9, cfg_scale=0.0),
+        "ZImageTurbo": Distilled(sampler="Euler", steps=9, cfg_scale=1.0),
     }
 )
 """Few-step base models by label, as their authors recommend."""

@@ -17,11 +17,19 @@ def home_folder() -> Path:
     Raises:
         ConfigError: It begins with the home folder of a person who has none.
     """
-    given = os.environ.get(HOME_VARIABLE) or "~/.cache/diffagent"
+    return named_folder(os.environ.get(HOME_VARIABLE) or "~/.cache/diffagent", HOME_VARIABLE)
+
+
+def named_folder(given: str, variable: str) -> Path:
+    """The folder that a variable of the environment names.
+
+    Raises:
+        ConfigError: It begins with the home folder of a person who has none.
+    """
     try:
         return Path(given).expanduser()
     except RuntimeError as error:
-        msg = f"there is no home folder for {given!r}; set {HOME_VARIABLE} to a folder of yours"
+        msg = f"there is no home folder for {given!r}; set {variable} to a folder of yours"
         raise ConfigError(msg) from error
 
 

@@ -27,6 +27,7 @@ class Pipeline:
         has_clip_skip: Whether the pipeline counts clip skip itself, from that layer on.
         config: Name on the Hugging Face hub of the configuration, and of the parts that a weights file leaves out.
         guidance: The argument that takes the call's `cfg_scale`.
+        guidance_offset: What is added to it on the way: to the authors of Z-Image no guidance is 0, not 1.
         no_negative: What stands for an empty negative prompt; without any, Qwen-Image is drawn without guidance.
         dtype: Precision on an accelerator; on the CPU it is always float32.
         text_tokens: Tokens of a prompt that the text encoder reads at once.
@@ -42,10 +43,15 @@ class Pipeline:
     has_clip_skip: bool = False
     config: str = ""
     guidance: str = "guidance_scale"
+    guidance_offset: float = 0.0
     no_negative: str | None = None
     dtype: str = "float16"
     text_tokens: int = 75
     weights_gb: float = 0.0
+
+    def guidance_of(self, cfg_scale: float) -> float:
+        """What the pipeline takes for a cfg scale of the community."""
+        return cfg_scale + self.guidance_offset
 
     @property
     def is_flow(self) -> bool:
@@ -127,6 +133,7 @@ PIPELINES: Final[Mapping[str, Pipeline]] = MappingProxyType(
             transformer="ZImageTransformer2DModel",
             dtype="bfloat16",
             config="Tongyi-MAI/Z-Image-Turbo",
+            guidance_offset=-1.0,
             text_tokens=512,
             weights_gb=20.5,
         ),

@@ -52,7 +52,8 @@ def denoise(
             after_step(done, before + one.num_timesteps + later)
             return tensors
 
-        guidance = {PIPELINES[call.family].guidance: call.cfg_scale}
+        family = PIPELINES[call.family]
+        guidance = {family.guidance: family.guidance_of(call.cfg_scale)}
         arguments = {"output_type": "np", **guidance, **texts, **task}
         return cast(
             "NDArray[np.float32]",

@@ -13,6 +13,7 @@ from diffagent_tools.rewards.image_reward import ImageRewardReward
 from diffagent_tools.rewards.protocol import Reward, check_pairs
 from diffagent_tools.rewards.unified import Calibration, UnifiedReward
 from tool_specs.exceptions import ConfigError
+from tool_specs.home import named_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,7 +49,7 @@ def installed_reward() -> Reward:
         ConfigError: The folder holds no reward model or no calibration, or cannot be read.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
-    return rewards_in(Path(folder).expanduser()) if folder else NoReward()
+    return rewards_in(named_folder(folder, FOLDER_VARIABLE)) if folder else NoReward()
 
 
 def rewards_in(folder: Path) -> UnifiedReward:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], as_json: bool) -> int:
     """Have the weights of each SPEC_OR_VERSION_ID on this machine, and link them to the catalog.
 
-    A file that the folders in DIFFAGENT_MODELS hold is used where it is, and nothing there is changed; any other is
-    downloaded from Civitai into DIFFAGENT_HOME. Stop it at any time: the same command goes on where it stopped.
+    A file that was imported, or that the folders in DIFFAGENT_MODELS hold, is used where it is, and nothing there is
+    changed; any other is downloaded from Civitai into DIFFAGENT_HOME. Stop it at any time: the same command goes on
+    where it stopped.
 
     \b
     Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +62,7 @@ class VariationType(click.ParamType):
 
 
 class LoraType(click.ParamType):
-    """A network with or without a weight: ID or ID:WEIGHT. Ids hold colons themselves (civitai:9011@9111)."""
+    """A network with or without a weight: ID or ID:WEIGHT. Ids, AIRs and addresses hold colons themselves."""
 
     name = "ID[:WEIGHT]"
 
@@ -69,13 +70,24 @@ class LoraType(click.ParamType):
         """Read a network."""
         if isinstance(value, tuple):
             return value
-        network, colon, weight = str(value).strip().rpartition(":")
-        if not colon or network in ("civitai", "local"):
-            return str(value).strip(), None
+        name = str(value).strip()
+        network, colon, weight = name.rpartition(":")
+        if not colon or (_names_a_model(name) and not _names_a_model(network)):
+            return name, None
         try:
             return network, float(weight)
         except ValueError:
             self.fail(f"{weight!r} in {value!r} is not a weight: write for example {network}:0.8", param, ctx)
+
+
+def _names_a_model(text: str) -> bool:
+    from tool_specs.exceptions import CatalogError
+    from tool_specs.naming import parse_spec_id
+
+    with suppress(CatalogError):
+        parse_spec_id(text)
+        return True
+    return False
 
 
 _FIXED = (
@@ -146,7 +158,7 @@ def stored_option(function: Function) -> Function:
         "--stored",
         is_flag=True,
         help="Take the models of your catalog (see `diffagent sync` and `diffagent import`), not those that ship. "
-        "Their weights come from the folders in DIFFAGENT_MODELS, else from Civitai.",
+        "Their weights are those that were imported, come from the folders in DIFFAGENT_MODELS, else from Civitai.",
     )
     return option(function)
 

@@ -13,7 +13,7 @@ from graphs.cli.approval import ask
 from graphs.cli.progress import RequestProgress
 from graphs.cli.report import Report
 from graphs.cli.tables import console
-from graphs.cli.threads import RequestThread, thread_name
+from graphs.cli.threads import RequestThread, going_on, thread_name
 from graphs.folders import check_writable
 from graphs.nodes.approve import Decision, Question
 from graphs.pins import check_pins
@@ -70,7 +70,7 @@ def draw_picture(
             if exit_code(raised) == BAD_USAGE:
                 raise
             error, state = raised, running.state()
-    report = Report.of(state, thread, error, command=command)
+    report = Report.of(state, thread, error, go_on=going_on(command, workshop.chosen, thread))
     if out is not None:
         report.save(out, workshop.name)
     report.print(as_json=as_json, name=workshop.name)

@@ -43,7 +43,7 @@ class Report:
         shortlist: What retrieval offered; `None` when it was broken off before.
         saved: Where the best picture was copied to.
         error: What went wrong.
-        command: With what.
+        go_on: The command that goes on with it.
     """
 
     request: str
@@ -54,10 +54,10 @@ class Report:
     shortlist: Shortlisted | None
     saved: Path | None = None
     error: Problem | None = None
-    command: str = "draw"
+    go_on: str = ""
 
     @classmethod
-    def of(cls, state: DiffAgentState, thread: str, error: BaseException | None, *, command: str = "draw") -> Self:
+    def of(cls, state: DiffAgentState, thread: str, error: BaseException | None, *, go_on: str = "") -> Self:
         """Make the report of a thread's state, and of what broke it off, if anything did."""
         outcome = state.get("outcome")
         report = cls(
@@ -67,7 +67,7 @@ class Report:
             attempts=state.get("attempts", []),
             best=state.get("best"),
             shortlist=state.get("shortlist"),
-            command=command,
+            go_on=go_on,
         )
         if error is not None:
             report.broken_off(error)
@@ -127,7 +127,7 @@ class Report:
         if self.error is not None:
             click.echo(f"diffagent: {self.error['message']}", err=True)
         if self.outcome is None:
-            click.echo(f"go on with: diffagent {self.command} --thread {self.thread}", err=True)
+            click.echo(f"go on with: {self.go_on}", err=True)
         elif self.outcome["nearest"]:
             click.echo("these are the nearest; --force draws with them anyway", err=True)
         if self.best is not None and self.best["reference"] is not None:

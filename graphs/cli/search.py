@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,8 @@ def command(request: str | None, limit: int, commercial: bool, rating: ContentRa
 def _rules(workshop: Workshop, *, commercial: bool, rating: ContentRating, memory: float | None) -> Rules:
     from tool_specs.rules import GB, Rules
 
+    if memory is not None and not math.isfinite(memory):
+        raise click.BadParameter(f"{memory} is no number of gigabytes: write for example 12", param_hint="--memory")
     home = next(folder for folder in (workshop.home, *workshop.home.parents) if folder.exists())
     return Rules(
         ratings=RATINGS[: RATINGS.index(rating) + 1],

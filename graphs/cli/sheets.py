@@ -24,7 +24,7 @@ from graphs.cli.progress import RequestProgress
 from graphs.cli.report import Problem
 from graphs.cli.saving import MAX_WORDS, save_picture, slug
 from graphs.cli.tables import VERDICT_STYLES, Name, console
-from graphs.cli.threads import RequestThread, thread_name
+from graphs.cli.threads import RequestThread, going_on, thread_name
 from graphs.compare import CompareGraph
 from graphs.folders import check_writable
 from graphs.state import Options, Outcome
@@ -92,7 +92,8 @@ def draw_sheet(
             if exit_code(raised) == BAD_USAGE:
                 raise
             error, state = raised, running.state()
-    return _reported(command, state, thread, error, out, as_json=as_json)
+    go_on = going_on(command.name, workshop.chosen, thread)
+    return _reported(command, state, thread, error, out, go_on=go_on, as_json=as_json)
 
 
 def _reported(
@@ -102,6 +103,7 @@ def _reported(
     error: BaseException | None,
     out: Path | None,
     *,
+    go_on: str,
     as_json: bool,
 ) -> int:
     """Write the report, and copy the pictures where that is wished."""
@@ -128,7 +130,7 @@ def _reported(
         if problem is not None:
             click.echo(f"diffagent: {problem['message']}", err=True)
         if outcome is None:
-            click.echo(f"go on with: diffagent {command.name} --thread {thread}", err=True)
+            click.echo(f"go on with: {go_on}", err=True)
         if sheet is not None:
             click.echo(str(saved[0] if saved else sheet["path"]))
     return problem["exit_code"] if problem else DONE

@@ -101,6 +101,17 @@ def thread_name(request: str | None, given: str | None) -> str:
     return f"{slug(request, 32) or 'request'}-{secrets.token_hex(3)}"
 
 
+def going_on(command: str, chosen: str, thread: str) -> str:
+    """The command line that goes on with a thread.
+
+    Args:
+        command: Name of the command.
+        chosen: With whom and with which models; see `Workshop.chosen`.
+        thread: Name of the thread.
+    """
+    return " ".join(filter(None, ["diffagent", command, chosen, "--thread", thread]))
+
+
 def _start(thread: str, snapshot: StateSnapshot, request: str | None, options: Options) -> DiffAgentInput | None:
     """What the graph is started with; `None` to go on where the thread stopped, or to look at its end again."""
     before = snapshot.values

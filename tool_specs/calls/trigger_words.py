@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from tool_specs.calls.models import MAX_PROMPT
 from tool_specs.spec import ToolSpec
 
 
+def word_pattern(word: str) -> re.Pattern[str]:
+    """Finds a word of a network in a prompt, in any letter case, but not inside of a longer word."""
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+
+
 def with_trigger_words(prompt: str, networks: Iterable[ToolSpec]) -> str:
     """A prompt with the first trigger word of each network that has none of its own in it yet."""
     missing: list[str] = []
     for network in networks:
-        words, written = network.trigger_words, ", ".join([prompt, *missing]).casefold()
-        if words and not any(word.casefold() in written for word in words):
+        words, written = network.trigger_words, ", ".join([prompt, *missing])
+        if words and not any(word_pattern(word).search(written) for word in words):
             missing.append(words[0])
     room = MAX_PROMPT - sum(len(f", {word}") for word in missing)
     return ", ".join(filter(None, [prompt[:room], *missing]))

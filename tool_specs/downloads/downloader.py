@@ -81,9 +81,12 @@ class Downloader:
         self._on_step = on_step
 
     def present(self, spec: ToolSpec) -> Path | None:
-        """The weights file of a spec that was downloaded before; None where there is none."""
+        """The weights file of a spec that was downloaded before; None where there is none.
+
+        What Civitai has taken down since then stays of use.
+        """
         with suppress(WeightsError):
-            target = self._wanted(spec).target
+            target = self._target(spec, _weights_of(spec, even_if_gone=True))
             return target if _is_whole(target) else None
         return None
 
@@ -97,9 +100,9 @@ class Downloader:
             WeightsError: It has no weights, they are pickled, or Civitai does not have them.
             ConfigError: The folder cannot be written to.
         """
+        if (present := self.present(spec)) is not None:
+            return present
         wanted = self._wanted(spec)
-        if _is_whole(wanted.target):
-            return wanted.target
         try:
             wanted.target.parent.mkdir(parents=True, exist_ok=True)
             return self._fetched_once(wanted)
@@ -114,12 +117,14 @@ class Downloader:
 
     def _wanted(self, spec: ToolSpec) -> Wanted:
         file = _weights_of(spec)
-        sha256 = file.sha256 or ""
-        # A version whose file is replaced keeps its number; the hash tells the two apart.
-        folder = self._folder / "-".join(filter(None, [str(spec.version_id), sha256[:10] or str(file.id or "")]))
         size = round(file.size_kb * 1024)
         place = f"{spec.id} ({file_name(file)})"
-        return Wanted(place, self._source.address(spec, file), folder / file_name(file), sha256, size)
+        return Wanted(place, self._source.address(spec, file), self._target(spec, file), file.sha256 or "", size)
+
+    def _target(self, spec: ToolSpec, file: ModelFile) -> Path:
+        # A version whose file is replaced keeps its number; the hash tells the two apart.
+        told_apart = (file.sha256 or "")[:10] or str(file.id or "")
+        return self._folder / "-".join(filter(None, [str(spec.version_id), told_apart])) / file_name(file)
 
     def _fetched_once(self, wanted: Wanted) -> Path:
         from filelock import FileLock, Timeout
@@ -176,7 +181,7 @@ class Downloader:
             self._on_step(what, done, end)
 
 
-def _weights_of(spec: ToolSpec) -> ModelFile:
+def _weights_of(spec: ToolSpec, *, even_if_gone: bool = False) -> ModelFile:
     """The file to fetch.
 
     Raises:
@@ -188,7 +193,7 @@ def _weights_of(spec: ToolSpec) -> ModelFile:
         msg = (
             f"{name} is not on Civitai, and its file is not here: put it back and run `diffagent import` on its folder"
         )
-    elif spec.availability in GONE:
+    elif spec.availability in GONE and not even_if_gone:
         msg = f"{name} is no more on Civitai ({spec.availability}): choose another model"
     elif file is None:
         msg = f"{name} has no weights file: choose another model"

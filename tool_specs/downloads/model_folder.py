@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from tool_specs.downloads.known_files import Stamp, stamp_of
 from tool_specs.exceptions import WeightsError
 from tool_specs.importing.folders import contents_of, size_of
 from tool_specs.spec import ModelFile, ToolSpec
@@ -15,9 +15,6 @@ from tool_specs.store.rows import LocalFile
 from tool_specs.weight_files import sha256_of
 
 _logger = logging.getLogger(__name__)
-
-_Stamp = tuple[str, int, int]
-"""Path, size and time of change of a file as it was hashed."""
 
 
 class ModelFolder:
@@ -41,8 +38,8 @@ class ModelFolder:
     ) -> None:
         self._root = root
         self._on_step = on_step
-        self._hashes: dict[_Stamp, str] = {(file.path, file.size, file.mtime_ns): file.sha256 for file in known}
-        self._found: dict[ModelFile, tuple[Path, _Stamp]] = {}
+        self._hashes: dict[Stamp, str] = {(file.path, file.size, file.mtime_ns): file.sha256 for file in known}
+        self._found: dict[ModelFile, tuple[Path, Stamp]] = {}
         self._lock = threading.Lock()
 
     def find(self, spec: ToolSpec) -> Path | None:
@@ -56,19 +53,19 @@ class ModelFolder:
             return None
         with self._lock:
             path, stamp = self._found.get(file, (None, None))
-            if path is not None and _stamp(path) == stamp:
+            if path is not None and stamp_of(path) == stamp:
                 return path
             return self._search(file)
 
     def _search(self, file: ModelFile) -> Path | None:
         for path in _candidates(file, contents_of(self._root).weights):
-            stamp = _stamp(path)
+            stamp = stamp_of(path)
             if stamp is not None and (not file.sha256 or self._sha256(path, stamp) == file.sha256):
                 self._found[file] = path, stamp
                 return path
         return None
 
-    def _sha256(self, path: Path, stamp: _Stamp) -> str:
+    def _sha256(self, path: Path, stamp: Stamp) -> str:
         """The hash; empty for a file that cannot be read."""
         if stamp not in self._hashes:
             try:
@@ -96,11 +93,3 @@ def _candidates(file: ModelFile, paths: Iterable[Path]) -> Iterator[Path]:
     if file.sha256:
         # Records round to a thousandth of a kibibyte at most.
         yield from (path for path in others if size and abs(size_of(path) - size) <= 1)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return os.fspath(path), status.st_size, status.st_mtime_ns

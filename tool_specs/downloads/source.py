@@ -58,13 +58,21 @@ class Source:
         logging.getLogger("httpx").addFilter(_without_signature)
 
     def address(self, spec: ToolSpec, file: ModelFile) -> httpx.URL:
-        """Where a file of a version is asked for; the answer redirects to where it is stored."""
+        """Where a file of a version is asked for; the answer redirects to where it is stored.
+
+        Raises:
+            DownloadError: The record's own address, which tells the file from others, is none.
+        """
         root = self._base.path.rstrip("/").removesuffix("/v1")
         url = self._base.copy_with(path=f"{root}/download/models/{spec.version_id}")
         if file.id:
             return url.copy_merge_params({"fileId": str(file.id)})
         # Without its number, the file is told from the version's others as the record does it.
-        return url.copy_merge_params(httpx.URL(file.download_url).params)
+        try:
+            return url.copy_merge_params(httpx.URL(file.download_url).params)
+        except httpx.InvalidURL as error:
+            msg = f"{spec.id}: the address in its record, {file.download_url[:100]!r}, is none; sync the catalog"
+            raise DownloadError(msg) from error
 
     @contextmanager
     def opened(self, url: httpx.URL, place: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Final
 
 from tool_specs.calls import MAX_SEED, Call
+from tool_specs.calls.trigger_words import word_pattern
 from tool_specs.catalog import AnyCatalog
-from tool_specs.embedding_words import word_pattern
 from tool_specs.exceptions import CallError
 from tool_specs.exports.ingredients import Embedding, file_name, ingredients, refuse
 from tool_specs.pipelines import PIPELINES
+from tool_specs.prompt_weights import Piece, weighted_prompt
 from tool_specs.spec import ToolSpec
 
 Link = list[str | int]
@@ -108,8 +109,8 @@ def to_comfyui_workflow(call: Call, catalog: AnyCatalog) -> Workflow:
         model, clip = _link(node, 0), _link(node, 1)
     if call.clip_skip > PIPELINES[call.family].first_clip_skip:
         clip = _link(nodes.add("CLIPSetLastLayer", clip=clip, stop_at_clip_layer=-call.clip_skip))
-    positive = _link(nodes.add("CLIPTextEncode", clip=clip, text=_text(call.prompt, found.embeddings)))
-    negative = _link(nodes.add("CLIPTextEncode", clip=clip, text=_text(call.negative_prompt, found.embeddings)))
+    positive = nodes.encoded(clip, _texts(call.prompt, call, found.embeddings))
+    negative = nodes.encoded(clip, _texts(call.negative_prompt, call, found.embeddings))
     if call.family == "flux1":
         positive = _link(nodes.add("FluxGuidance", conditioning=positive, guidance=call.cfg_scale))
     latent, steps, denoise = _latent(nodes, call, vae)
@@ -147,6 +148,13 @@ class _Nodes:
         self.workflow[node] = {"class_type": class_type, "inputs": inputs}
         return node
 
+    def encoded(self, clip: Link, texts: list[str]) -> Link:
+        """The states of texts that are read apart, one behind the other."""
+        first, *others = [_link(self.add("CLIPTextEncode", clip=clip, text=text)) for text in texts]
+        for other in others:
+            first = _link(self.add("ConditioningConcat", conditioning_to=first, conditioning_from=other))
+        return first
+
 
 def _sampler(call: Call) -> tuple[str, str]:
     if call.sampler not in SAMPLERS:
@@ -172,7 +180,27 @@ def _latent(nodes: _Nodes, call: Call, vae: Link) -> tuple[Link, int, float]:
     return _link(encoded), max(1, int(call.steps * call.denoising_strength)), call.denoising_strength
 
 
-def _text(prompt: str, embeddings: tuple[Embedding, ...]) -> str:
+def _texts(prompt: str, call: Call, embeddings: tuple[Embedding, ...]) -> list[str]:
+    """The sections of a prompt in ComfyUI's syntax, whose only brackets are round and which knows no `BREAK`."""
+    read = weighted_prompt(prompt)
+    if PIPELINES[call.family].is_flow:
+        # A T5 gets the words alone, here as in the backend.
+        return [_escaped(read.text)]
+    return [_named("".join(map(_piece, section)).strip(), embeddings) for section in read.sections]
+
+
+def _piece(piece: Piece) -> str:
+    text = _escaped(piece.text)
+    return text if piece.weight == 1 or not text.strip() else f"({text}:{piece.weight:.6g})"
+
+
+def _escaped(text: str) -> str:
+    """Text whose brackets are plain; a backslash at its end would escape what follows."""
+    plain = text.replace("(", r"\(").replace(")", r"\)")
+    return f"{plain} " if plain.endswith("\\") else plain
+
+
+def _named(prompt: str, embeddings: tuple[Embedding, ...]) -> str:
     """A prompt with the words of embeddings as ComfyUI calls them: `embedding:stem`, apart from other words."""
     if not embeddings:
         return prompt

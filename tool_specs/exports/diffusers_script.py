@@ -62,7 +62,7 @@ def weights_file(spec: ToolSpec) -> Path:
         CallError: The catalog knows no weights file of the spec.
     """
     name = file_name(spec)
-    return pocket_file(name) if spec.family == "pocket" else Path(name)
+    return pocket_file(name) if spec.family == "pocket" and not spec.is_local else Path(name)
 
 
 def to_diffusers_script(
@@ -226,7 +226,7 @@ def _drawing(call: Call, found: Ingredients, pipeline: Pipeline) -> Iterator[str
         yield "    width=WIDTH,"
         yield "    height=HEIGHT,"
     yield f"    num_inference_steps={call.steps},"
-    yield f"    {pipeline.guidance}={call.cfg_scale!r},"
+    yield f"    {pipeline.guidance}={pipeline.guidance_of(call.cfg_scale)!r},"
     tokens = text_tokens(found.checkpoint)
     if tokens is not None:
         yield f"    max_sequence_length={tokens},"

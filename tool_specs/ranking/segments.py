@@ -78,9 +78,9 @@ class Segment:
             OSError: A file is missing or cannot be read.
             ValueError: A file is damaged.
         """
-        names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
         try:
+            names = json.loads((folder / _NAMES).read_text(encoding="utf-8"))
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
             columns = {name.removeprefix("column-"): a for name, a in arrays.items() if name.startswith("column-")}
             size = len(columns["id"])
             fields = sorted({name.split("-")[1] for name in arrays if name.startswith("field-")})
@@ -88,8 +88,9 @@ class Segment:
                      for field in fields}  # fmt: skip
             postings = {field: Postings.from_arrays(part, size) for field, part in parts.items()}
             return cls(columns, postings, arrays["link_documents"], arrays["link_values"])
-        except KeyError as error:
-            msg = f"{folder} lacks {error}"
+        except (EOFError, LookupError, TypeError, AttributeError) as error:
+            # After a crash a file may be empty, or hold anything.
+            msg = f"{folder} is damaged: {type(error).__name__}: {error}"
             raise ValueError(msg) from error
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:

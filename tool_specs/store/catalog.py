@@ -46,6 +46,9 @@ class StoredCatalog(AnyCatalog):
         return tuple(self.database.all_specs(type=type, family=family))
 
     def _spec(self, spec_id: str) -> ToolSpec | None:
+        if not spec_id.isascii():
+            # No id is like that, and SQLite takes no text that is not UTF-8.
+            return None
         version = self.database.version
         with self._lock:
             if version != self._recent_version:

@@ -65,9 +65,20 @@ def test_what_a_person_fixes_is_drawn(run: Run) -> None:
     assert (call["steps"], call["width"], call["height"]) == (7, 96, 72)
 
 
-def test_a_lora_without_a_weight_gets_the_recommended_one(run: Run) -> None:
-    call = run("draw", "a fox", "--lora", PIXEL, "--json").document["best"]["call"]
+@pytest.mark.parametrize(
+    "name",
+    [
+        PIXEL,
+        f"urn:air:sd1:lora:{PIXEL}",
+        "urn:air:sd1:lora:civitai:9011",
+        "https://civitai.com/models/9011?modelVersionId=9111",
+    ],
+)
+def test_a_lora_without_a_weight_gets_the_recommended_one(run: Run, name: str) -> None:
+    call = run("draw", "a fox", "--lora", name, "--json").document["best"]["call"]
     assert call["loras"] == [{"id": PIXEL, "weight": 0.9}]
+    call = run("draw", "a fox", "--lora", f"{name}:0.5", "--json").document["best"]["call"]
+    assert call["loras"] == [{"id": PIXEL, "weight": 0.5}]
 
 
 def test_nothing_fits(run: Run, backend: PaperBackend) -> None:

@@ -59,6 +59,21 @@ def test_without_a_catalog_the_models_that_ship_are_searched(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("catalog")
+@pytest.mark.parametrize("memory", ["inf", "nan"])
+def test_memory_is_a_number(run: Run, memory: str) -> None:
+    result = run("search", "a castle", "--memory", memory)
+    assert result.code == 2
+    assert f"{memory} is no number of gigabytes" in result.stderr
+
+
+@pytest.mark.usefixtures("catalog")
+def test_a_name_that_is_no_text(run: Run) -> None:
+    result = run("show", "\udcff")
+    assert result.code == 2
+    assert "diffagent: " in result.stderr
+
+
+@pytest.mark.usefixtures("catalog")
 def test_why_names_what_is_kept_out(run: Run) -> None:
     document = run("search", "a castle on a hill", "--why", "--json").document
     reasons = {one["id"]: one["reason"] for one in document["excluded"]}

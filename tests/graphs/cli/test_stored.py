@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -52,6 +53,16 @@ def test_what_was_named_is_looked_up_there(run: Callable[..., Result]) -> None:
         unknown = run("pick", "--stored", "a fox", option, "123456")
         assert (unknown.code, unknown.stdout) == (2, "")
         assert "123456" in unknown.stderr
+
+
+def test_what_it_says_to_go_on_with_goes_on(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ("draw", "--stored", "a fox", "--force", "--steps", "2", "--planner", "retrieval")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    broken_off = run(*request, "--approve", "--thread", "t7")
+    (hint,) = [line for line in broken_off.stderr.splitlines() if line.startswith("go on with: ")]
+    assert hint == "go on with: diffagent draw --planner retrieval --stored --thread t7"
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert run(*hint.split()[4:]).code == 0
 
 
 def test_the_pocket_planner_stays_with_the_pocket_models(run: Callable[..., Result]) -> None:

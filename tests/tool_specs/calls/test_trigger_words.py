@@ -13,6 +13,9 @@ def test_a_network_brings_its_first_word_where_it_has_none(make_spec: SpecMaker)
     assert with_trigger_words("a fox", [pixel, plain, neon]) == "a fox, pixel art, neon"
     assert with_trigger_words("a fox, 8-Bit", [pixel]) == "a fox, 8-Bit"
     assert with_trigger_words("", [pixel, pixel]) == "pixel art"
+    ink = make_spec(4, "LORA", trigger_words=("ink",))
+    assert with_trigger_words("a pink fox", [ink]) == "a pink fox, ink"
+    assert with_trigger_words("a fox (Ink:1.2)", [ink]) == "a fox (Ink:1.2)"
     assert with_trigger_words("x" * MAX_PROMPT, [neon]).endswith("x, neon")
     assert len(with_trigger_words("x" * MAX_PROMPT, [neon])) == MAX_PROMPT
 

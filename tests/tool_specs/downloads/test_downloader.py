@@ -319,6 +319,24 @@ def test_what_is_never_asked_for(server: FileServer, tmp_path: Path, stored_spec
     assert server.asked == []
 
 
+def test_what_was_taken_down_later_stays_of_use(server: FileServer, tmp_path: Path, stored_spec: StoredSpec) -> None:
+    spec = stored_spec()
+    fetched = downloader(server, tmp_path).fetch(spec)
+    gone = spec.model_copy(update={"availability": "Deleted"})
+    assert downloader(server, tmp_path).present(gone) == fetched
+    assert downloader(server, tmp_path).fetch(gone) == fetched
+    fetched.unlink()
+    with pytest.raises(WeightsError, match="no more on Civitai"):
+        downloader(server, tmp_path).fetch(gone)
+    assert len(server.asked) == 1
+
+
+def test_a_record_with_an_address_that_is_none(server: FileServer, tmp_path: Path, stored_spec: StoredSpec) -> None:
+    spec = stored_spec(id=0, download_url="https://civitai.com:80x/api/download/models/105")
+    with pytest.raises(DownloadError, match=r"civitai:5@105: the address in its record, 'https://civitai.com:80x"):
+        downloader(server, tmp_path).fetch(spec)
+
+
 def test_threads_and_a_damaged_file(server: FileServer, tmp_path: Path, stored_spec: StoredSpec) -> None:
     spec = stored_spec()
     server.files["105"].pause = 0.001

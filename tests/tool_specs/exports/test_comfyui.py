@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from tool_specs.calls import Call
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import CallError
 from tool_specs.exports import to_comfyui_workflow, to_diffusers_script
+from tool_specs.exports.comfyui import FLOW_SCHEDULERS as FLOWS
 from tool_specs.exports.comfyui import SAMPLERS, Workflow
-from tool_specs.families import FAMILIES
+from tool_specs.families import DISTILLED, FAMILIES
+from tool_specs.prompt_weights import weighted_prompt
 
 NODES = json.loads(Path(__file__).with_name("comfyui_nodes.json").read_text(encoding="utf-8"))
 """What ComfyUI's documentation says of the nodes: inputs with their types and bounds, outputs in order."""
@@ -72,7 +75,70 @@ def test_every_valid_call_is_a_valid_workflow_that_says_the_same(made: tuple[Cal
     assert [lora["strength_model"] for lora in loras] == [lora["strength_clip"] for lora in loras] == weights
     texts = [node["text"] for node in inputs_of(workflow, "CLIPTextEncode")]
     if not any(catalog.get(use.id).type == "TextualInversion" for use in call.loras):
-        assert texts == [call.prompt, call.negative_prompt]
+        read = [weighted_prompt(prompt) for prompt in (call.prompt, call.negative_prompt)]
+        if call.family in FLOWS:
+            assert [read_by_comfyui(text) for text in texts] == [as_comfyui_reads([(one.text, 1.0)]) for one in read]
+        else:
+            assert [read_by_comfyui(text) for text in texts] == [
+                as_comfyui_reads(section) for one in read for section in one.sections
+            ]
+
+
+def read_by_comfyui(text: str) -> list[tuple[str, float]]:
+    """Text and weight as ComfyUI's `token_weights` reads them: round brackets, `\\(` and `\\)`, nothing else."""
+    pieces: list[tuple[str, float]] = []
+
+    def read(part: str, weight: float) -> None:
+        for group in groups_of(part):
+            if len(group) >= 2 and group[0] == "(" and group[-1] == ")":
+                inner, times = group[1:-1], weight * 1.1
+                colon = inner.rfind(":")
+                if colon > 0:
+                    with contextlib.suppress(ValueError):
+                        times = float(inner[colon + 1 :])
+                        inner = inner[:colon]
+                read(inner, times)
+            else:
+                pieces.append((group, weight))
+
+    read(text.replace("\\)", "\0\1").replace("\\(", "\0\2"), 1.0)
+    return as_comfyui_reads([(part.replace("\0\1", ")").replace("\0\2", "("), weight) for part, weight in pieces])
+
+
+def groups_of(text: str) -> list[str]:
+    """What stands in round brackets of the outermost level, and what stands between them."""
+    groups, group, depth = [], "", 0
+    for sign in text:
+        if sign == "(":
+            if depth == 0 and group:
+                groups.append(group)
+                group = ""
+            depth += 1
+            group += sign
+        elif sign == ")":
+            depth -= 1
+            group += sign
+            if depth == 0:
+                groups.append(group)
+                group = ""
+        else:
+            group += sign
+    return [*groups, group] if group else groups
+
+
+def as_comfyui_reads(pieces: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Words with their weights: how many spaces stand between them does not matter."""
+    return [(word, round(weight, 4)) for text, weight in pieces for word in text.split()]
+
+
+def test_brackets_and_breaks_become_what_comfyui_knows(call_of: CallMaker, world: Catalog) -> None:
+    prompt = r"a [red] (fox:1.3) \[sic\] \(1\) AND snow BREAK a ((lake))"
+    workflow = to_comfyui_workflow(call_of("SD 1.5", prompt=prompt), world)
+    check(workflow)
+    first, second, _negative = [node["text"] for node in inputs_of(workflow, "CLIPTextEncode")]
+    assert first == r"a (red:0.909091) (fox:1.3) [sic] \(1\), snow"
+    assert second == "a (lake:1.21)"
+    assert len(inputs_of(workflow, "ConditioningConcat")) == 1
 
 
 def test_the_chain_of_a_stable_diffusion_call(world: Catalog, call_of: CallMaker) -> None:
@@ -103,6 +169,13 @@ def test_sdxl_reads_the_last_layer_but_one_anyway(
 ) -> None:
     workflow = to_comfyui_workflow(call_of("Pony", clip_skip=clip_skip), world)
     assert [node["stop_at_clip_layer"] for node in inputs_of(workflow, "CLIPSetLastLayer")] == layers
+
+
+def test_turbo_models_are_drawn_without_guidance_everywhere(call_of: CallMaker, world: Catalog) -> None:
+    call = call_of("ZImageTurbo", cfg_scale=DISTILLED["ZImageTurbo"].cfg_scale)
+    (sampler,) = inputs_of(to_comfyui_workflow(call, world), "KSampler")
+    assert sampler["cfg"] == 1.0
+    assert "    guidance_scale=0.0," in to_diffusers_script(call, world).splitlines()
 
 
 def test_flux_has_its_guidance_in_a_node_of_its_own(world: Catalog, call_of: CallMaker) -> None:

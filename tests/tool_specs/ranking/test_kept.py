@@ -72,8 +72,10 @@ def test_a_damaged_part(tmp_path: Path, segment: Segment) -> None:
         for name in ("column-vector.npy", "field-grams-terms.npy", "link_values.npy", "arrays.json"):
             kept.save(3, segment, segment)
             path = tmp_path / "3" / part / name
-            path.write_bytes(path.read_bytes()[:-1])
-            assert kept.load(3) is None, name
+            whole = path.read_bytes()
+            for damaged in (whole[:-1], b"", b"null", b"[1]"):
+                path.write_bytes(damaged)
+                assert kept.load(3) is None, (name, damaged[:5])
             path.unlink()
             assert kept.load(3) is None, name
 
