@@ -86,7 +86,7 @@ def pinned(arguments: Mapping[str, object], catalog: AnyCatalog, options: Option
             result[name] = options[name]  # type: ignore[literal-required]
     if "seed" in options:
         result["seed"] = (options["seed"] + n - 1) % MAX_SEED
-    if options.get("loras"):
+    if "loras" in options:
         fixed = _fixed_networks(catalog, options)
         weights = {catalog.get(lora["id"]).id: lora["weight"] for lora in options["loras"]}
         result["loras"] = [

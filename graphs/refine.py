@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 
 from diffagent_tools.chat_models.calling import new_call_id
 from graphs.agent import DEFAULT_THRESHOLD, DiffAgentGraph, create_diffagent
-from graphs.context import DiffAgentContext, stop_if_cancelled
+from graphs.context import DiffAgentContext, run_context, stop_if_cancelled
 from graphs.critics import Critic, Revision, RuleCritic
 from graphs.events import Event, emitter
 from graphs.faults import RETRIES
@@ -27,7 +28,7 @@ from graphs.nodes.decide import DecideNode
 from graphs.nodes.generate import GenerateNode
 from graphs.nodes.judge import JudgeNode
 from graphs.pins import at_final_size, call_of, pinned
-from graphs.request import checked_options
+from graphs.request import checked_options, opening, request_of
 from graphs.state import Attempt, DiffAgentInput, DiffAgentState, JsonDict, Options, Proposal
 from tool_specs.calls import Call, starting_from
 from tool_specs.catalog import AnyCatalog
@@ -138,7 +139,7 @@ class _DraftNode:
                 drafted = chunk
             elif cast("Event", chunk)["event"] != "outcome":
                 emit(cast("Event", chunk))
-        return _begun(cast("DiffAgentState", drafted), options)
+        return _begun(state, cast("DiffAgentState", drafted), options)
 
     async def acall(self, state: RefineState, config: RunnableConfig) -> RefineState:
         stop_if_cancelled()
@@ -149,23 +150,27 @@ class _DraftNode:
                 drafted = chunk
             elif cast("Event", chunk)["event"] != "outcome":
                 emit(cast("Event", chunk))
-        return _begun(cast("DiffAgentState", drafted), options)
+        return _begun(state, cast("DiffAgentState", drafted), options)
 
 
 def _once(state: RefineState, options: Options) -> DiffAgentInput:
     """The same request for the agent, with one attempt."""
-    given: DiffAgentInput = {"options": {**options, "max_attempts": 1}}
-    if "request" in state:
-        given["request"] = state["request"]
-    if "messages" in state:
-        given["messages"] = state["messages"]
-    return given
+    request = request_of(state)
+    messages = add_messages(state.get("messages", []), opening(state, request)["messages"])  # type: ignore[arg-type]
+    return {
+        "request": request,
+        "messages": cast("list[AnyMessage]", messages),
+        "options": {**options, "max_attempts": 1},
+    }
 
 
-def _begun(drafted: DiffAgentState, options: Options) -> RefineState:
-    """The agent's state without its last word, to go on from."""
-    kept = cast("RefineState", {**drafted, "messages": drafted["messages"][:-1]})
-    return {**kept, "options": options, "outcome": None, "revisions": []}
+def _begun(state: RefineState, drafted: DiffAgentState, options: Options) -> RefineState:
+    """The agent's state without its last word, to go on from; what it took back of the conversation is taken back."""
+    kept = drafted["messages"][:-1]
+    ids = {message.id for message in kept}
+    removed = [RemoveMessage(id=str(one.id)) for one in state.get("messages", []) if one.id not in ids]
+    going_on = cast("RefineState", {**drafted, "messages": [*removed, *kept]})
+    return {**going_on, "options": options, "outcome": None, "revisions": []}
 
 
 class _CritiqueNode:
@@ -206,6 +211,7 @@ class _CritiqueNode:
             "arguments": arguments,
             "call": None,
             "problem": None,
+            "ask": run_context().approve,
         }
         try:
             proposal["call"] = self._call(base, proposal, revision["denoising_strength"], state).model_dump(mode="json")
@@ -219,9 +225,8 @@ class _CritiqueNode:
         Raises:
             CallError: The critic asks for something that is not valid.
         """
-        networks = [self._catalog.get(one["id"]) for one in state["shortlist"]["networks"]]
         spec = self._catalog.get(cast("str", proposal["model"]))
-        call = call_of(spec, proposal["arguments"], state["options"], networks)
+        call = call_of(spec, proposal["arguments"], state["options"])
         if strength is None or base["reference"] is None:
             return call
         return starting_from(at_final_size(call), base["reference"]["sha256"], strength)

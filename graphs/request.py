@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from graphs.state import DiffAgentState, Options
 from tool_specs.exceptions import RequestError
@@ -51,22 +53,29 @@ def checked_options(options: Options) -> Options:
 def request_of(state: DiffAgentState, checked: Callable[[str], str] = checked_request) -> str:
     """The request that starts a run: an unanswered last message of a person, else the key `request`; `checked`.
 
+    A message that an earlier run has read and left unanswered, because it broke off, gives way to another `request`.
     In a bigger graph there may be neither: a supervisor that hands over has the last word. Then it is what a person
     said last.
 
     Raises:
         RequestError: There is none, or it cannot be used.
     """
-    messages = state.get("messages", [])
-    last = _unanswered(messages)
-    text = last.text if last is not None else state.get("request") or _said_last(messages)
+    last = _unanswered(state)
+    text = last.text if last is not None else state.get("request") or _said_last(state.get("messages", []))
     if not isinstance(text, str):
         msg = f"the request is {type(text).__name__}, not text: say in words what to draw"
         raise RequestError(msg)
     return checked(text)
 
 
-def opening(state: DiffAgentState, request: str) -> list[BaseMessage]:
+class Opening(TypedDict):
+    """What a run writes into the state before it plans."""
+
+    messages: list[BaseMessage]
+    read: str
+
+
+def opening(state: DiffAgentState, request: str) -> Opening:
     """What makes the conversation ready for planning.
 
     A request that was given up in the middle leaves a tool call without an answer, which most chat models refuse to
@@ -77,7 +86,10 @@ def opening(state: DiffAgentState, request: str) -> list[BaseMessage]:
     left_open = [message for message in messages if isinstance(message, AIMessage) and message.id
                  and any(call["id"] not in answered for call in message.tool_calls)]  # fmt: skip
     removed: list[BaseMessage] = [RemoveMessage(id=str(message.id)) for message in left_open]
-    return removed if _unanswered(messages) is not None else [*removed, HumanMessage(request)]
+    if (last := _unanswered(state)) is not None:
+        return {"messages": removed, "read": last.id or ""}
+    said = HumanMessage(request, id=str(uuid4()))
+    return {"messages": [*removed, said], "read": str(said.id)}
 
 
 def _said_last(messages: Sequence[BaseMessage]) -> str:
@@ -85,7 +97,15 @@ def _said_last(messages: Sequence[BaseMessage]) -> str:
     return next((message.text for message in reversed(messages) if isinstance(message, HumanMessage)), "")
 
 
-def _unanswered(messages: Sequence[BaseMessage]) -> HumanMessage | None:
-    """The last message when a person wrote it."""
+def _unanswered(state: DiffAgentState) -> HumanMessage | None:
+    """The last message when a person wrote it, unless it was read before and another request has come since."""
+    messages = state.get("messages", [])
     last = messages[-1] if messages else None
-    return last if isinstance(last, HumanMessage) else None
+    if not isinstance(last, HumanMessage):
+        return None
+    known = last.id is not None and last.id == state.get("read")
+    return None if known and "request" in state and not _is_said(state["request"], last.text) else last
+
+
+def _is_said(request: object, text: str) -> bool:
+    return isinstance(request, str) and clean_text(request).split() == clean_text(text).split()

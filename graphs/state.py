@@ -92,6 +92,8 @@ class Proposal(TypedDict):
     call: JsonDict | None
     """The arguments as a validated `Call`; `None` when they are not valid."""
     problem: str | None
+    ask: bool
+    """Whether the run that proposed it wants a person to approve it."""
 
 
 class Drawn(TypedDict):
@@ -147,6 +149,8 @@ class DiffAgentState(TypedDict, total=False):
 
     request: str
     messages: Annotated[list[AnyMessage], add_messages]
+    read: str
+    """Id of the person's message that holds the request."""
     options: Options
     shortlist: Shortlisted
     proposal: Proposal | None

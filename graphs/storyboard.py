@@ -70,6 +70,8 @@ class StoryboardState(TypedDict, total=False):
 
     request: str
     messages: Annotated[list[AnyMessage], add_messages]
+    read: str
+    """As in `DiffAgentState`."""
     options: Options
     style: str
     texts: list[str]
@@ -160,7 +162,7 @@ class _SplitNode:
         emitter()({"event": "shots", "shots": shots["texts"], "style": shots["style"]})
         return {
             "request": story,
-            "messages": opening(begun, story),  # type: ignore[typeddict-item]
+            **opening(begun, story),  # type: ignore[typeddict-item]
             "options": options,
             "style": shots["style"],
             "texts": shots["texts"],

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Literal, Required, cast
 
-from langchain_core.messages import AIMessage
 from langgraph.types import interrupt
 from pydantic import ConfigDict, JsonValue, with_config
 from typing_extensions import TypedDict
 
 from graphs.context import run_context, stop_if_cancelled
 from graphs.pins import at_final_size, call_of
+from graphs.said import saying
 from graphs.state import DiffAgentState, JsonDict, Options, Proposal, not_drawn, proposed
 from tool_specs.calls import start_of, starting_from
 from tool_specs.catalog import AnyCatalog
@@ -55,7 +55,8 @@ class ApproveNode:
         """Leave the proposal as it is, change its arguments, or put a rejected drawing in its place."""
         stop_if_cancelled()
         proposal = proposed(state)
-        wanted = self._always or run_context().approve or state["options"].get("approve", False)
+        # Who answers need not say once more that questions are wanted: the answer would be lost.
+        wanted = self._always or proposal["ask"] or run_context().approve or state["options"].get("approve", False)
         if proposal["call"] is None or not wanted:
             return {}
         n, problem = len(state["attempts"]) + 1, None
@@ -72,7 +73,7 @@ class ApproveNode:
                     except CallError as error:
                         problem = str(error)
                         continue
-                    return {"proposal": edited, "messages": [_said(state, edited)]}
+                    return {"proposal": edited, "messages": [saying(state["messages"][-1], edited)]}
 
     def _edited(self, proposal: Proposal, changes: JsonDict, options: Options) -> Proposal:
         """The proposal with a person's arguments.
@@ -104,10 +105,3 @@ def _reason(decision: Decision) -> str:
     """Why a person did not want this call, for the planner to read."""
     message = " ".join(decision.get("message", "").split())
     return f"a person rejected this call: {message}" if message else "a person rejected this call"
-
-
-def _said(state: DiffAgentState, proposal: Proposal) -> AIMessage:
-    """The planner's message with the edited arguments: what is on record is what is drawn."""
-    last = cast("AIMessage", state["messages"][-1])
-    call = {"name": proposal["tool"], "args": proposal["arguments"], "id": proposal["id"], "type": "tool_call"}
-    return AIMessage(last.content, tool_calls=[call], id=last.id)

@@ -14,22 +14,21 @@ from langgraph.runtime import get_runtime
 
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend, StepProgress
-from diffagent_tools.tools.generation import tools_for
 from diffagent_tools.tools.results import ImageResult
 from graphs.context import run_context, stop_if_cancelled
+from graphs.decided_tool import DecidedTool
 from graphs.events import Emit, emitter
 from graphs.faults import is_models_fault, worth_another_try
-from graphs.offer import restored
 from graphs.state import DiffAgentState, Drawn, ImageReference, JsonDict, not_drawn, proposed
-from graphs.unplanned_backend import UnplannedBackend
 from graphs.watched_backend import WatchedBackend
+from tool_specs.calls import parse_call
 from tool_specs.catalog import AnyCatalog
 
 
 class GenerateNode:
     """Runs the proposed tool call through a `ToolNode`.
 
-    A `ToolNode` holds its tools from the start, and here each request has tools of its own: so one is made for each
+    A `ToolNode` holds its tools from the start, and here each call has a tool of its own: so one is made for each
     drawing, around a backend that reports to this node. That costs milliseconds beside a drawing of seconds.
     """
 
@@ -68,7 +67,7 @@ class GenerateNode:
         return run.finished(output["messages"][0])
 
     def _run(self, state: DiffAgentState) -> _Run | None:
-        """The tools of this request over a watched backend; `None` when the proposed call is not valid."""
+        """The tool of this call over a watched backend; `None` when the proposed call is not valid."""
         stop_if_cancelled()
         if (decided := proposed(state)["call"]) is None:
             return None
@@ -77,10 +76,9 @@ class GenerateNode:
         def report(progress: StepProgress) -> None:
             emit({"event": "step", "attempt": n, "step": progress.step, "total": progress.total})
 
-        drawing = UnplannedBackend(self._backend, decided)
-        backend = WatchedBackend(drawing, on_step=report, cancel=run_context().cancel)
-        shortlist = restored(state["request"], state["shortlist"], self._catalog)
-        node = ToolNode(tools_for(shortlist, backend, self._store), handle_tool_errors=False)
+        backend = WatchedBackend(self._backend, on_step=report, cancel=run_context().cancel)
+        tool = DecidedTool.of(proposed(state)["tool"], parse_call(decided), self._catalog, backend, self._store)
+        node = ToolNode([tool], handle_tool_errors=False)
         info = get_runtime().execution_info
         return _Run(node, backend, emit, n, tries=info.node_attempt if info is not None else 1)
 

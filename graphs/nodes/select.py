@@ -14,10 +14,11 @@ from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends.protocol import Backend
 from diffagent_tools.planning import asked_in, conversation
 from diffagent_tools.tools.generation import GenerationTool, tools_for
-from graphs.context import stop_if_cancelled
+from graphs.context import run_context, stop_if_cancelled
 from graphs.events import emitter
 from graphs.offer import restored
 from graphs.pins import call_of, pinned
+from graphs.said import saying
 from graphs.state import DiffAgentState, JsonDict, Proposal
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
@@ -66,9 +67,7 @@ class SelectNode:
             return {"messages": [answer], "proposal": None}  # type: ignore[list-item]
         emit = emitter()
         emit({"event": "call", "attempt": n, **{key: proposal[key] for key in ("model", "tool", "arguments")}})
-        call = {"name": proposal["tool"], "args": proposal["arguments"], "id": proposal["id"], "type": "tool_call"}
-        said = AIMessage(answer.content, tool_calls=[call], id=answer.id)
-        return {"messages": [said], "proposal": proposal}
+        return {"messages": [saying(answer, proposal)], "proposal": proposal}
 
     def _proposal(
         self, state: DiffAgentState, models: Mapping[str, ToolSpec], answer: AIMessage, n: int
@@ -92,6 +91,7 @@ class SelectNode:
             "arguments": cast("JsonDict", asked.arguments),
             "call": None,
             "problem": asked.problem,
+            "ask": run_context().approve,
         }
         if proposal["problem"] is None:
             self._check(proposal, state, networks, n)

@@ -36,7 +36,7 @@ class ShortlistNode:
         return {
             "request": request,
             "options": options,
-            "messages": opening(state, request),  # type: ignore[typeddict-item]
+            **opening(state, request),  # type: ignore[typeddict-item]
             "shortlist": shortlist,
             "proposal": None,
             "drawn": None,

@@ -8,21 +8,29 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, messages_to_dict
+from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
+from diffagent_tools.artifacts import ArtifactStore
+from graphs.agent import create_diffagent
 from graphs.context import DiffAgentContext
-from graphs.state import DiffAgentState, Options
+from graphs.state import DiffAgentInput, DiffAgentState, Options
 from tests.graphs.paper_world import (
     ANIMALS,
     FOOD,
+    BrightnessReward,
     PaperBackend,
     ScriptedPlanner,
+    WordEmbedder,
     calling,
     paper_agent,
+    spec_of,
 )
-from tool_specs.exceptions import ArtifactError, BackendError, DrawingCancelled, RequestError, WeightsError
+from tool_specs.catalog import Catalog
+from tool_specs.exceptions import ArtifactError, BackendError, ConfigError, DrawingCancelled, RequestError, WeightsError
+from tool_specs.search.shortlist import Shortlister
 
 FOX = {"request": "a fox on a blue background"}
 
@@ -248,6 +256,40 @@ def test_of_several_calls_the_first_is_drawn_and_every_call_has_its_answer(
     assert calls == answers
 
 
+@pytest.mark.parametrize("kind", ["tool_use", "function_call"])
+def test_calls_among_the_blocks_of_an_answer_have_their_answers_too(
+    tmp_path: Path, backend: PaperBackend, kind: str
+) -> None:
+    calls = [*calling(FOOD).tool_calls, *calling(ANIMALS).tool_calls]
+    blocks = [{"type": kind, "id": call["id"], "call_id": call["id"], "name": call["name"]} for call in calls]
+    backend.levels = (0.2, 0.9)
+    model = planner(AIMessage([{"type": "text", "text": "both"}, *blocks], tool_calls=calls), calling(ANIMALS))
+    paper_agent(tmp_path, backend, planner=model).invoke(FOX)
+    said = next(message for message in model.seen[1] if isinstance(message, AIMessage))
+    assert said.content == [{"type": "text", "text": "both"}]
+    assert [call["id"] for call in said.tool_calls] == [calls[0]["id"]]
+
+
+def test_a_size_that_no_planner_is_offered_can_be_fixed(tmp_path: Path, backend: PaperBackend) -> None:
+    catalog = Catalog((spec_of("civitai:1@2", "Real Foxes", ("fox",), base_model="SD 1.5"),))
+    agent = create_diffagent(
+        catalog=catalog,
+        shortlister=Shortlister(catalog, WordEmbedder()),
+        backend=backend,
+        reward=BrightnessReward(),
+        store=ArtifactStore(tmp_path / "pictures"),
+    )
+    state = agent.invoke({"request": "a fox", "options": {"width": 600, "height": 800}})
+    assert (state["best"]["call"]["width"], state["best"]["call"]["height"]) == (600, 800)
+
+
+def test_no_networks_can_be_fixed(tmp_path: Path, backend: PaperBackend) -> None:
+    request: DiffAgentInput = {"request": "a fox in pixel art"}
+    assert paper_agent(tmp_path, backend).invoke(request)["best"]["call"]["loras"]
+    request["options"] = {"loras": []}
+    assert paper_agent(tmp_path, backend).invoke(request)["best"]["call"]["loras"] == []
+
+
 def test_state_is_plain_json_and_holds_no_picture(tmp_path: Path, backend: PaperBackend) -> None:
     backend.levels = (0.2, 0.9)
     state = dict(paper_agent(tmp_path, backend, planner=planner()).invoke(FOX))
@@ -351,6 +393,37 @@ def test_a_request_given_up_half_way_leaves_no_open_call(tmp_path: Path, backend
     ]
     assert len(calls) == 1
     assert state["request"] == "a pizza"
+
+
+def test_a_new_request_counts_where_the_last_run_broke_off_before_an_answer(
+    tmp_path: Path, backend: PaperBackend
+) -> None:
+    class Down(ScriptedPlanner):
+        down: bool = True
+
+        def _generate(self, *arguments: Any, **options: Any) -> ChatResult:
+            if self.down:
+                msg = "no server answers"
+                raise ConfigError(msg)
+            return super()._generate(*arguments, **options)
+
+    model = Down(answers=[calling(FOOD), calling(ANIMALS)])
+    agent = paper_agent(tmp_path, backend, planner=model, checkpointer=InMemorySaver())
+    with pytest.raises(ConfigError):
+        agent.invoke(FOX, thread())
+    model.down = False
+    state = agent.invoke({"request": "a pizza"}, thread())
+    assert state["request"] == "a pizza"
+    said = [message.text for message in state["messages"] if isinstance(message, HumanMessage)]
+    assert said == [FOX["request"], "a pizza"]
+
+    model.down = True
+    with pytest.raises(ConfigError):
+        agent.invoke({"request": "a cake"}, thread())
+    model.down = False
+    state = agent.invoke({"request": "a cake"}, thread())
+    said = [message.text for message in state["messages"] if isinstance(message, HumanMessage)]
+    assert said == [FOX["request"], "a pizza", "a cake"]
 
 
 def test_it_answers_a_conversation_and_is_a_node_of_a_bigger_graph(tmp_path: Path, backend: PaperBackend) -> None:

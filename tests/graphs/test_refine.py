@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -161,6 +162,20 @@ def test_a_person_approves_the_draft_and_edits_what_follows(tmp_path: Path) -> N
     call = state["best"]["call"]
     assert (call["prompt"], call["denoising_strength"]) == ("a red fox", 0.6)
     assert call["init_image"] == state["attempts"][0]["reference"]["sha256"]
+
+
+def test_a_revision_that_was_given_up_leaves_no_open_call(tmp_path: Path) -> None:
+    model = ScriptedPlanner(answers=[calling(ANIMALS)])
+    graph = refine(tmp_path, 0.1, planner=model, approve=True, checkpointer=InMemorySaver())
+    graph.invoke(FOX, THREAD)
+    graph.invoke(Command(resume={"type": "approve"}), THREAD)
+    state: Any = graph.invoke({"request": "a cat", "options": {"max_attempts": 1}}, THREAD)
+    state = graph.invoke(Command(resume={"type": "approve"}), THREAD)
+    assert state["request"] == "a cat"
+    answered = {message.tool_call_id for message in state["messages"] if isinstance(message, ToolMessage)}
+    calls = [call["id"] for one in state["messages"] if isinstance(one, AIMessage) for call in one.tool_calls]
+    assert len(calls) == 2
+    assert set(calls) <= answered
 
 
 async def test_it_runs_async_and_with_a_critic_of_ones_own(tmp_path: Path) -> None:

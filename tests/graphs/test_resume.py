@@ -12,8 +12,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
 from graphs.agent import DiffAgentGraph
+from graphs.context import DiffAgentContext
 from graphs.nodes.approve import Decision
-from tests.graphs.paper_world import ANIMALS, PaperBackend, ScriptedPlanner, calling, paper_agent
+from graphs.state import DiffAgentInput
+from tests.graphs.paper_world import ANIMALS, PIXEL, PaperBackend, ScriptedPlanner, calling, paper_agent
 
 FOX = {"request": "a fox", "options": {"max_attempts": 2}}
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
@@ -88,6 +90,25 @@ def test_an_option_asks_for_approval_of_one_request(tmp_path: Path) -> None:
     asked = agent.invoke({"request": "a fox", "options": {"approve": True}}, THREAD)
     assert "__interrupt__" in asked
     assert drawn(tmp_path) == 0
+
+
+def test_a_rejection_counts_although_the_context_is_not_given_again(tmp_path: Path) -> None:
+    model = ScriptedPlanner(answers=[calling(ANIMALS)])
+    agent = paper_agent(tmp_path, PaperBackend(tmp_path / "drawn.log"), planner=model, checkpointer=InMemorySaver())
+    request: DiffAgentInput = {"request": "a fox", "options": {"max_attempts": 1}}
+    assert "__interrupt__" in agent.invoke(request, THREAD, context=DiffAgentContext(approve=True))
+    assert answer(agent, {"type": "reject"})["outcome"]["status"] == "rejected"
+    assert drawn(tmp_path) == 0
+
+
+def test_an_edit_may_name_a_network_that_was_not_on_offer(tmp_path: Path) -> None:
+    model = ScriptedPlanner(answers=[calling(ANIMALS)])
+    backend = PaperBackend(tmp_path / "drawn.log")
+    agent = paper_agent(tmp_path, backend, planner=model, checkpointer=InMemorySaver(), approve=True, shortlist_size=1)
+    state = agent.invoke({"request": "a fox in watercolor"}, THREAD)
+    assert PIXEL not in [one["id"] for one in state["shortlist"]["networks"]]
+    state = answer(agent, {"type": "edit", "arguments": {"loras": [{"id": PIXEL, "weight": 1.0}]}})
+    assert state["best"]["call"]["loras"] == [{"id": PIXEL, "weight": 1.0}]
 
 
 def test_a_finished_thread_stays_as_it_is(agent: DiffAgentGraph, tmp_path: Path) -> None:

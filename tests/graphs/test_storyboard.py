@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from PIL import Image
 
 from diffagent_tools.artifacts import SHEET_KEY
 from graphs.casting import cast
+from graphs.context import DiffAgentContext
 from graphs.shots import ChatShotWriter
 from graphs.state import Candidate
 from graphs.storyboard import SEEDS_PER_SHOT, StoryboardGraph, create_storyboard
 from tests.graphs.branch_backends import ModelBackend, ScriptedWriter, paper_parts
 from tests.graphs.paper_world import ANIMALS, CATALOG, FOOD, OLD_STYLE, PIXEL, WATERCOLOR, PaperBackend
-from tool_specs.exceptions import BackendError, RequestError
+from tool_specs.exceptions import BackendError, DrawingCancelled, RequestError
 
 STORY = "A fox. A cat. A dog. Style: watercolor."
 THREAD: Any = {"configurable": {"thread_id": "t"}}
@@ -40,6 +42,22 @@ def test_all_shots_have_one_checkpoint_one_lora_and_seeds_of_one_family(tmp_path
     assert [call["seed"] for call in calls] == [100, 100 + SEEDS_PER_SHOT, 100 + 2 * SEEDS_PER_SHOT]
     assert all("watercolor" in call["prompt"] for call in calls)
     assert state["outcome"] == {"status": "accepted", "reason": "3 of 3 shots are drawn", "nearest": []}
+
+
+def test_no_networks_can_be_fixed(tmp_path: Path, backend: ModelBackend) -> None:
+    state = storyboard(tmp_path, backend).invoke({"request": STORY, "options": {"loras": []}})
+    assert [panel["best"]["call"]["loras"] for panel in state["panels"]] == [[]] * 3
+
+
+def test_a_new_story_counts_where_the_last_was_stopped(tmp_path: Path, backend: ModelBackend) -> None:
+    graph, cancel = storyboard(tmp_path, backend, checkpointer=InMemorySaver()), threading.Event()
+    first = graph.stream({"request": STORY}, THREAD, context=DiffAgentContext(cancel=cancel), stream_mode="updates")
+    assert "split" in next(first)
+    cancel.set()
+    with pytest.raises(DrawingCancelled):
+        list(first)
+    state = graph.invoke({"request": "A pizza. A cake."}, THREAD)
+    assert [panel["shot"]["text"] for panel in state["panels"]] == ["A pizza.", "A cake."]
 
 
 def test_where_no_model_can_draw_all_as_few_as_possible_do(tmp_path: Path, backend: ModelBackend) -> None:

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from diffagent_tools.backends import Backend, Drawing, StepProgress
-from graphs.unplanned_backend import UnplannedBackend
 from graphs.watched_backend import WatchedBackend
 from tool_specs.calls import Call, PocketCall
 from tool_specs.exceptions import BackendError, DrawingCancelled
@@ -40,13 +39,6 @@ class PlainBackend:
             msg = "the thirteenth"
             raise BackendError(msg)
         return [Drawing(Image.new("RGB", (call.width, call.height)), call, 0.0) for call in calls]
-
-
-def test_what_the_graph_decided_holds_for_every_call() -> None:
-    backend = UnplannedBackend(PlainBackend(), {"width": 96, "height": 32, "seed": 5})
-    drawings = backend.draw_batch(CALLS, on_step=lambda progress: None)
-    assert [(one.image.size, one.call.seed) for one in drawings] == [((96, 32), 1), ((96, 32), 2)]
-    assert isinstance(backend, Backend)
 
 
 def test_steps_are_reported_and_a_fault_is_kept() -> None:
