@@ -35,6 +35,11 @@ def clean_text(text: str) -> str:
     return _CONTROL.sub(" ", _INVISIBLE.sub("", text)).strip()
 
 
+def whole_characters(text: str) -> str:
+    """Text without halves of characters (lone surrogates), which no encoding takes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+
+
 def clean_prompt(text: str) -> str:
     """`clean_text` without the labels that are copied along with a prompt ("Prompt:", "parameters")."""
     cleaned = clean_text(text)

@@ -13,6 +13,9 @@ from diffagent_tools.chat_models.calling import calling
 SEARCH = "search_models"
 """The tool that finds models; `DiffAgentMiddleware` turns what it finds into tools."""
 
+MOST_FAULTS = 3
+"""Tool calls in a row that may fail."""
+
 
 def split_search(tools: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
     """The tools that may draw, and whether models can be searched for."""
@@ -33,11 +36,26 @@ def next_word(messages: Sequence[BaseMessage], *, can_search: bool) -> AIMessage
     if drawn := _drawn(messages[-1] if messages else None):
         return AIMessage(f"The picture is drawn: {drawn}")
     start = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
-    if not can_search or start is None:
+    if start is None:
         return None
     since = messages[start + 1 :]
+    if fault := _lasting_fault(since):
+        return AIMessage(f"Nothing could be drawn: {fault}")
+    if not can_search:
+        return None
     searched = any(call["name"] == SEARCH for one in since if isinstance(one, AIMessage) for call in one.tool_calls)
     return None if searched else calling(SEARCH, {"query": str(messages[start].text)})
+
+
+def _lasting_fault(since: Sequence[BaseMessage]) -> str | None:
+    """What the last tool said, where the last `MOST_FAULTS` of them failed: another call would hardly do better.
+
+    Agents that judge end by themselves.
+    """
+    told = [message for message in since if isinstance(message, ToolMessage)][-MOST_FAULTS:]
+    if len(told) < MOST_FAULTS or any(one.status != "error" or '"verdict"' in str(one.text) for one in told):
+        return None
+    return str(told[-1].text)
 
 
 def _drawn(last: BaseMessage | None) -> str | None:

@@ -152,8 +152,10 @@ def as_chunk(message: AIMessage) -> AIMessageChunk:
     if isinstance(message, AIMessageChunk):
         return message
     chunk = AIMessageChunk(**message.model_dump(exclude={"type"}), chunk_position="last")
-    for piece in chunk.tool_call_chunks[len(message.tool_calls) :]:
-        piece["args"] = json.dumps(piece["args"])
+    for number, piece in enumerate(chunk.tool_call_chunks):
+        piece["index"] = number
+        if number >= len(message.tool_calls):
+            piece["args"] = json.dumps(piece["args"])
     return chunk
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.devices import fitting_threads, one_load_at_a_time, quiet_libraries, require, torch_device
 from tool_specs.exceptions import ConfigError, RequestError, WeightsError
+from tool_specs.prompts import whole_characters
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +96,7 @@ class Decoder:
         """
         parts = self._loaded()
         with self._lock:
-            return parts.decode(prompt, grammar, max_tokens, temperature, seed)
+            return parts.decode(whole_characters(prompt), grammar, max_tokens, temperature, seed)
 
     def _loaded(self) -> _Parts:
         with self._lock:

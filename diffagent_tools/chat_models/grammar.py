@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.utils.json_schema import dereference_refs
 
 from diffagent_tools.planning import REFUSAL
+from tool_specs.exceptions import RequestError
 
 MAX_NETWORKS = 2
 """Networks in one call; more are allowed by the family, but a grammar of all their combinations is not small."""
@@ -55,9 +56,18 @@ def answer_grammar(
 
 
 def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a call of one tool.
+
+    Raises:
+        RequestError: The tool's own schema cannot be read.
+    """
     given = function.get("parameters") or {}
-    arguments = dereference_refs(given) if "$defs" in given else dict(given)
-    properties = arguments.get("properties") or {}
+    try:
+        arguments = dereference_refs(given) if "$defs" in given else dict(given)
+        properties = dict(arguments.get("properties") or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        msg = f"the parameters of the tool {str(function['name'])[:80]!r} are no JSON schema of an object: {error!r}"
+        raise RequestError(msg) from error
     if properties.keys() >= _GENERATION:
         properties = {name: _narrowed(name, field) for name, field in properties.items()}
     arguments = {"additionalProperties": False, **arguments, "type": "object", "properties": properties}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +42,7 @@ class LocalChatDiffAgent(ToolCaller):
     """A transformers folder with the model, its tokenizer and its chat template."""
     device: str = "auto"
     """"auto" is CUDA where there is any, else the CPU."""
-    temperature: float = Field(default=0.0, ge=0.0)
+    temperature: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     """0 always gives the same answer; above, answers vary."""
     max_tokens: int = Field(default=512, gt=0)
     """Longest answer."""
@@ -99,7 +100,7 @@ class LocalChatDiffAgent(ToolCaller):
                 mark_tokens=self.decoder.has_token(_OPEN) and self.decoder.has_token(_CLOSE),
             ),
             max_tokens=int(kwargs.get("max_tokens") or self.max_tokens),
-            temperature=float(kwargs.get("temperature", self.temperature)),
+            temperature=_temperature(kwargs.get("temperature", self.temperature)),
             seed=kwargs.get("seed", self.seed),
         )
         message = answer_message(decoded.text)
@@ -132,6 +133,19 @@ def answer_message(text: str) -> AIMessage:
     except (ValueError, KeyError, TypeError) as error:
         broken = {"name": None, "args": body, "id": new_call_id(), "error": str(error), "type": "invalid_tool_call"}
         return AIMessage("", invalid_tool_calls=[broken])
+
+
+def _temperature(given: Any) -> float:
+    """The temperature of one question.
+
+    Raises:
+        RequestError: It is negative or endless.
+    """
+    temperature = float(given)
+    if not 0 <= temperature < math.inf:
+        msg = f"temperature={temperature} is none: use 0 for the likeliest answer, up to about 2 for variety"
+        raise RequestError(msg)
+    return temperature
 
 
 def _named(choice: str | None, tools: Sequence[Mapping[str, Any]]) -> str | None:

@@ -11,6 +11,8 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from tool_specs.exceptions import RequestError
+
 PROVIDER = "diffagent"
 """What traces and answers call the provider of this package's chat models."""
 _MUST_CALL = ("any", "required", True)
@@ -41,6 +43,14 @@ def chosen_tool(tool_choice: object) -> str | None:
     """Read one: "any", "none", the name of a tool, or None for a free choice."""
     if tool_choice in _MUST_CALL:
         return "any"
+    if isinstance(tool_choice, dict) and "function" in tool_choice:
+        function = tool_choice["function"]
+        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(name, str):
+            form = '{"type": "function", "function": {"name": "…"}}'
+            msg = f"tool_choice={str(tool_choice)[:100]} names no tool; write it as {form}"
+            raise RequestError(msg)
+        return name
     if isinstance(tool_choice, dict):
-        return str(tool_choice.get("function", {}).get("name", "any"))
+        return "any"
     return tool_choice if isinstance(tool_choice, str) and tool_choice != "auto" else None

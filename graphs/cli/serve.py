@@ -125,6 +125,8 @@ def command(
 
 def _application(workshop: Workshop, settings: ServerSettings) -> FastAPI:
     """OpenAI's interfaces with MCP and the page beside them."""
+    from starlette.responses import RedirectResponse
+
     from diffagent_tools.serving.api.app import create_app
     from diffagent_tools.serving.mcp_server import create_mcp_server
     from diffagent_tools.serving.page import build_page, mount_page
@@ -141,6 +143,8 @@ def _application(workshop: Workshop, settings: ServerSettings) -> FastAPI:
     )
     mcp = create_mcp_server(workshop.toolkit, queue=app.state.service.drawing_queue)
     app.mount("/mcp", mcp.http_app(path="/"))
+    # A mount answers below its path alone, and the page would answer this one with 404.
+    app.add_route("/mcp", lambda _: RedirectResponse("mcp/", 307), methods=["GET", "POST", "DELETE"])
     page = build_page(
         agent, catalog=workshop.catalog, backend=workshop.backend, reward=workshop.reward, store=workshop.store
     )

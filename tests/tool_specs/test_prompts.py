@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tool_specs.prompts import OTHER_TAG, clean_prompt, clean_text, positive_prompt, without_loras
+from tool_specs.prompts import OTHER_TAG, clean_prompt, clean_text, positive_prompt, whole_characters, without_loras
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,7 @@ def test_hostile_nesting_takes_no_time() -> None:
 def test_the_positive_prompt() -> None:
     assert positive_prompt("Prompt: a cat <lora:x:0.8>, red\nNegative prompt: dog") == "a cat, red"
     assert positive_prompt("a cat") == "a cat"
+
+
+def test_halves_of_characters_are_left_out() -> None:
+    assert whole_characters("a\ud800b\udc00c\U0001f600") == "abc\U0001f600"

@@ -69,8 +69,8 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    temperature: float | None = None
-    top_p: float | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     seed: Annotated[int, Field(ge=0, lt=SEEDS)] | None = None

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from diffagent_tools.serving.api.errors import ApiError
 from diffagent_tools.serving.api.streams import event
+from tool_specs.prompts import whole_characters
 
 CALLED: Final = "tool_calls"
 ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -26,11 +27,12 @@ def read_messages(given: Sequence[Mapping[str, JsonValue]]) -> list[BaseMessage]
         ApiError: One is not in OpenAI's form.
     """
     for number, message in enumerate(given):
-        if message.get("role") not in ROLES:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in ROLES:
             msg = f"messages[{number}]: the role must be one of {', '.join(sorted(ROLES))}"
             raise ApiError(400, msg, param="messages", code="invalid_messages")
     try:
-        return convert_to_messages([{"content": "", **_filled(message)} for message in given])
+        return convert_to_messages([{"content": "", **_filled(message)} for message in _whole(list(given))])
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         msg = "the messages are not in OpenAI's form: each has a role and a content, a tool's answer a tool_call_id"
         raise ApiError(400, msg, param="messages", code="invalid_messages") from error
@@ -81,11 +83,16 @@ def tool_calls(answer: AIMessage) -> list[dict[str, object]]:
 def delta_of(chunk: BaseMessage) -> dict[str, object]:
     """What a piece of an answer adds; a model that does not stream gives its whole answer as the only piece."""
     delta: dict[str, object] = {"content": chunk.text} if chunk.text else {}
-    if isinstance(chunk, AIMessageChunk) and chunk.tool_call_chunks:
+    if isinstance(chunk, AIMessageChunk) and chunk.tool_call_chunks and not _is_whole(chunk):
         delta[CALLED] = [_call_piece(piece) for piece in chunk.tool_call_chunks]
     elif isinstance(chunk, AIMessage) and (calls := tool_calls(chunk)):
         delta[CALLED] = [{"index": index, **call} for index, call in enumerate(calls)]
     return delta
+
+
+def _is_whole(chunk: AIMessageChunk) -> bool:
+    """Whether a piece is a whole answer: its calls are read already, and broken ones stand quoted in its pieces."""
+    return chunk.chunk_position == "last" and all(piece["id"] for piece in chunk.tool_call_chunks)
 
 
 def finish_reason(answer: BaseMessage, *, called: bool) -> str:
@@ -100,6 +107,15 @@ def usage(count: UsageMetadata) -> dict[str, int]:
         "completion_tokens": count["output_tokens"],
         "total_tokens": count["total_tokens"],
     }
+
+
+def _whole(value: Any) -> Any:
+    """A JSON value whose texts have no half characters."""
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, Mapping):
+        return {key: _whole(one) for key, one in value.items()}
+    return [_whole(one) for one in value] if isinstance(value, list) else value
 
 
 def _filled(message: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -133,6 +133,7 @@ class Images:
 
     async def _events(self, asked: ImageRequest, drawings: list[Drawing], deadline: float) -> AsyncIterator[str]:
         """The pictures one after the other; before each, the attempts that were not good enough."""
+        faults: list[ApiError] = []
         for drawing in drawings:
             partial = 0
             async for told in drawing.events(deadline):
@@ -142,8 +143,15 @@ class Images:
                     found = await self._picture(asked, told)
                     yield _event("partial_image", asked, found, partial_image_index=partial)
                     partial += 1
-            best = best_of(drawing.state(self._service.settings.deadline_seconds))
+            try:
+                best = best_of(drawing.state(self._service.settings.deadline_seconds))
+            except ApiError as fault:
+                # As in a whole answer, the other pictures are not lost.
+                faults.append(fault)
+                continue
             yield _event("completed", asked, await self._picture(asked, best), usage=NO_TOKENS)
+        if len(faults) == len(drawings):
+            raise faults[0]
 
     async def _picture(self, asked: ImageRequest, attempt: Mapping[str, Any]) -> Picture:
         digest = attempt["reference"]["sha256"]

@@ -55,12 +55,20 @@ class ApiServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; see `uvicorn.Server`."""
         self._service.close()
+        self._end_pages()
         loop = asyncio.get_running_loop()
         patience = loop.call_later(self._service.settings.grace_seconds, self._service.drawings.stop)
         try:
             await super().shutdown(sockets)
         finally:
             patience.cancel()
+
+    def _end_pages(self) -> None:
+        """Gradio keeps a stream to each open page, which ends only when its own event says so."""
+        for route in self.config.app.routes:  # type: ignore[union-attr]
+            stopping = getattr(getattr(route, "app", None), "stop_event", None)
+            if stopping is not None:
+                stopping.set()
 
 
 def listening(settings: ServerSettings) -> socket.socket:

@@ -48,6 +48,18 @@ def test_a_failure_goes_on() -> None:
     assert next_word(answered({"image": "ab", "path": "p"}, status="error"), can_search=False) is None
 
 
+def test_a_failure_that_stays_ends_the_request() -> None:
+    failed = answered("the GPU is gone", status="error")[1:]
+    assert next_word([ASKED, *failed * 2], can_search=True) is not None  # it looks for models first
+    assert next_word([ASKED, *failed * 2], can_search=False) is None
+    word = next_word([ASKED, *failed * 3], can_search=False)
+    assert word is not None
+    assert (word.text, word.tool_calls) == ("Nothing could be drawn: the GPU is gone", [])
+    judged = answered({"verdict": "fault", "reason": "the GPU is gone"}, status="error")[1:]
+    assert next_word([ASKED, *judged * 3], can_search=False) is None
+    assert next_word([ASKED, *failed * 3, HumanMessage("an owl")], can_search=False) is None
+
+
 def test_search_is_no_tool_that_draws() -> None:
     drawing, search = ({"type": "function", "function": {"name": name}} for name in (TOOL, "search_models"))
     assert split_search([drawing, search]) == ([drawing], True)

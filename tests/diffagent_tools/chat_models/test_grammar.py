@@ -16,7 +16,7 @@ from diffagent_tools.planning import REFUSAL
 from diffagent_tools.tools.generation import tool_schemas
 from tests.tool_specs.conftest import SpecMaker, make_spec
 from tool_specs.calls import to_call
-from tool_specs.exceptions import CallError
+from tool_specs.exceptions import CallError, RequestError
 from tool_specs.search.shortlist import Hit, Shortlist
 
 __all__ = ["make_spec"]
@@ -217,3 +217,11 @@ def test_a_call_refuses_what_the_grammar_leaves_out(make_spec: SpecMaker) -> Non
     for prompt in ("Negative prompt", "<lora:x:1>"):
         with pytest.raises(CallError):
             to_call(make_spec(1, name="Cats"), {**ARGUMENTS, "prompt": prompt})
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"$defs": {}, "properties": {"a": {"$ref": "#/$defs/b"}}}, {"properties": 7}, [1], "none"]
+)
+def test_a_schema_that_is_none(parameters: object) -> None:
+    with pytest.raises(RequestError, match="the parameters of the tool 'clock' are no JSON schema"):
+        answer_grammar([{"type": "function", "function": {"name": "clock", "parameters": parameters}}])

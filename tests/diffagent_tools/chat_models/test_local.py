@@ -291,3 +291,13 @@ def test_settings_tell_planners_apart(tiny_planner: Path) -> None:
     assert one._identifying_params != other._identifying_params
     with pytest.raises(ConfigError, match="is not a transformers folder"):
         other.invoke("a cat")
+
+
+def test_half_a_character_is_left_out(untaught: LocalChatDiffAgent) -> None:
+    assert untaught.bind_tools([]).invoke("a fox \ud800").text
+
+
+@pytest.mark.parametrize("temperature", [float("inf"), float("nan"), -1.0])
+def test_a_temperature_that_is_none(untaught: LocalChatDiffAgent, temperature: float) -> None:
+    with pytest.raises(RequestError, match="temperature="):
+        untaught.bind_tools([], temperature=temperature).invoke("a fox")

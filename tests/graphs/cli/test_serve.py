@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,10 +126,24 @@ async def test_page_and_mcp_stand_beside_it(tmp_path: Path) -> None:
 
     with serving(tmp_path) as server:
         root = server.url.removesuffix("v1")
-        async with Client(f"{root}mcp/") as client:
-            tools = {tool.name for tool in await client.list_tools()}
+        for address in ("mcp", "mcp/"):
+            async with Client(f"{root}{address}") as client:
+                tools = {tool.name for tool in await client.list_tools()}
         async with httpx.AsyncClient(base_url=root) as browser:
             page = await browser.get("/")
     assert {"search_models", "generate_image"} <= tools
     assert page.status_code == 200
     assert "DiffAgent" in page.text
+
+
+def test_an_open_page_does_not_hold_it_up(tmp_path: Path) -> None:
+    """Each page keeps a stream open that never ends by itself."""
+    with serving(tmp_path) as server:
+        heartbeat = f"{server.url.removesuffix('v1')}gradio_api/heartbeat/abc123"
+        with httpx.stream("GET", heartbeat, timeout=60) as page:
+            assert next(page.iter_bytes())
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGINT)
+            server.process.wait(timeout=60)
+    assert time.monotonic() - began < 15
+    assert "Traceback" not in server.said

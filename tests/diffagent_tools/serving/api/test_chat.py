@@ -157,6 +157,7 @@ async def test_langchains_client_finds_the_planner_behind_it(paper: Running) -> 
     [
         ([], "at least 1 item"),
         ([{"role": "king", "content": "a fox"}], "messages[0]: the role"),
+        ([{"role": [], "content": "a fox"}], "messages[0]: the role"),
         ([{"role": "tool", "content": "a fox"}], "not in OpenAI's form"),
         ([{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], "not in OpenAI's form"),
     ],
@@ -166,6 +167,23 @@ def test_messages_that_are_none(paper: Running, model: str, messages: list[Any],
         paper.client().chat.completions.create(model=model, messages=messages)
     assert told in raised.value.message
     assert raised.value.param == "messages"
+
+
+@pytest.mark.parametrize("model", ["diffagent", "diffagent-planner"])
+def test_half_a_character_is_left_out(paper: Running, model: str) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "a fox \ud800"}]}
+    sent = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
+    answer = httpx.post(f"{paper.url}/chat/completions", **sent, timeout=60)
+    assert answer.status_code == 200
+    assert "a fox" in answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("choice", [{"type": "function", "function": "f"}, {"type": "function", "function": None}])
+def test_a_choice_that_names_no_tool(paper: Running, choice: Any) -> None:
+    with pytest.raises(openai.BadRequestError, match="names no tool"):
+        paper.client().chat.completions.create(
+            model="diffagent-planner", messages=FOX, tools=tools("a fox"), tool_choice=choice
+        )  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

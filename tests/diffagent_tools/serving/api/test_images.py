@@ -155,3 +155,10 @@ def test_a_picture_is_not_lost_because_another_failed(paper: Running, backend: P
     backend.faults = {2: lambda: ZeroDivisionError("a bug")}
     answer = paper.client().images.generate(prompt="a fox", n=3)
     assert len(answer.data or []) == 2
+
+
+def test_nor_in_a_stream(paper: Running, backend: PaperBackend) -> None:
+    backend.faults = {1: lambda: ZeroDivisionError("a bug")}
+    stream = paper.client().images.generate(prompt="a fox", n=3, stream=True)
+    assert [told.type for told in stream] == ["image_generation.completed"] * 2
+    assert len(backend.drawn) == 3

@@ -146,3 +146,28 @@ def test_a_drawing_whose_planner_does_not_answer_blocks_the_others_for_a_moment_
             httpx.post(f"{server.url}/images/generations", json={"prompt": "a fox"}, timeout=0.5)
         until(lambda: server.metric("diffagent_drawings_running") == 0)
         assert server.metric('diffagent_drawings_total{outcome="stopped"}') == 1
+
+
+@pytest.mark.parametrize(
+    ("calls", "finish"),
+    [
+        ([call('{"prompt": "a fox"}'), {**call('{"prompt": "a cat"}'), "id": "call_2"}], "tool_calls"),
+        ([call('{"prompt": "a f')], "length"),
+    ],
+)
+def test_a_stream_holds_the_calls_of_the_whole_answer(
+    near: Running, far: ChatServer, calls: list[Any], finish: str
+) -> None:
+    asked: dict[str, Any] = {"model": "diffagent-planner", "messages": HELLO, "tools": [TOOL]}
+    far.reply = answer(calls=calls, finish=finish)
+    whole = near.client().chat.completions.create(**asked).choices[0].message.tool_calls or []
+    far.reply = answer(calls=calls, finish=finish)
+    pieces = [
+        piece
+        for chunk in near.client().chat.completions.create(**asked, stream=True)
+        for choice in chunk.choices
+        for piece in choice.delta.tool_calls or []
+    ]
+    assert [piece.index for piece in pieces] == list(range(len(calls)))
+    streamed_calls = [(piece.function.name, piece.function.arguments) for piece in pieces]
+    assert streamed_calls == [(one.function.name, one.function.arguments) for one in whole]
