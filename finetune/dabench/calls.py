@@ -123,10 +123,10 @@ def _prompt(text: object) -> str:
 
 
 def _weights(evidence: Evidence, networks: Sequence[tuple[Use, ToolSpec]]) -> dict[str, float] | None:
-    """The weight of each network; None where the prompt names more networks than are known.
+    """The weight of each network; None where the prompt names more networks than are known, or which has which is not.
 
     A name may be that of a file that its owner renamed, so a name that fits no known network is taken for one of those
-    that no name fits.
+    that no name fits. Embeddings are no such networks: prompts name them without a tag.
     """
     tagged = dict(without_loras(str(evidence.call.get("prompt")))[1])
     for entry in map(mapping_of, sequence_of(evidence.call.get("loras"))):
@@ -134,10 +134,15 @@ def _weights(evidence: Evidence, networks: Sequence[tuple[Use, ToolSpec]]) -> di
         tagged.setdefault(text_of(entry.get("name")), 1.0 if weight is None else weight)
     named = {name.casefold(): weight for name, weight in tagged.items()}
     weights: dict[str, float] = {}
-    nameless = 0
+    nameless, unweighted = 0, []
     for use, spec in networks:
         stem = next((file.stem.casefold() for file in spec.files if file.stem.casefold() in named), "")
-        nameless += not stem
         written = named.pop(stem, 1.0)
         weights[spec.id] = written if use.weight is None else use.weight
-    return weights if len(named) <= nameless else None
+        if not stem and spec.type != "TextualInversion":
+            nameless += 1
+            unweighted += [spec.id] if use.weight is None else []
+    left = set(named.values())
+    if len(named) > nameless or (unweighted and len(left | ({1.0} if len(named) < nameless else set())) > 1):
+        return None
+    return weights | dict.fromkeys(unweighted, left.pop() if left else 1.0)

@@ -122,7 +122,7 @@ def _asked(
         answer = bound.invoke(messages)
     except Exception as error:
         seconds = time.perf_counter() - started
-        if isinstance(error, CallError) or getattr(error, "status_code", None) in _REFUSED:
+        if isinstance(error, CallError | RequestError) or getattr(error, "status_code", None) in _REFUSED:
             reading = Reading(None, None, f"{type(error).__name__}: {error}")
             failed = answered(row, AIMessage(""), reading, shortlister.catalog, seconds)
             return failed.model_copy(update={"declined": False})

@@ -116,7 +116,7 @@ def _dpo(
     return PairTrainer(
         lengths=list(pairs["length"]),
         model=model,
-        args=DPOConfig(**trainer_arguments(settings), max_length=None, beta=settings.beta),
+        args=DPOConfig(**trainer_arguments(settings), max_length=None, beta=settings.beta, disable_dropout=False),
         train_dataset=pairs,
         eval_dataset=None if evaluated is None else _pairs(evaluated, settings.reward_margin),
         processing_class=tokenizer,

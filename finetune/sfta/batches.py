@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
 
 POOL_BATCHES = 50
 """Batches that are sorted together: many enough for like lengths, few enough for mixed samples."""
@@ -53,6 +57,21 @@ class LengthGrouped:
         yield from (int(index) for index in order[whole:])
 
 
+class _EpochOrder(TrainerCallback):
+    """Tells the sampler the epoch: where several processes share one, a resumed Trainer does not reach it."""
+
+    def __init__(self) -> None:
+        self.sampler: LengthGrouped | None = None
+
+    def on_epoch_begin(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_others: object
+    ) -> None:
+        """See `TrainerCallback`."""
+        if self.sampler is not None:
+            # A resumed epoch has a part of it behind it; a new one may be short of a whole number by a rounding error.
+            self.sampler.set_epoch(int((state.epoch or 0.0) + 1e-6))
+
+
 class BatchesOfLikeLength:
     """Gives a `transformers.Trainer` such batches; comes before it among the bases.
 
@@ -64,11 +83,14 @@ class BatchesOfLikeLength:
     def __init__(self, *, lengths: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
         self._lengths = lengths
+        self._order = _EpochOrder()
+        self.add_callback(self._order)  # type: ignore[attr-defined]
 
     def _get_train_sampler(self, _dataset: object = None) -> LengthGrouped:
         args, processes = self.args, self.accelerator.num_processes  # type: ignore[attr-defined]
         group = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes
-        return LengthGrouped(self._lengths, group, args.seed)
+        self._order.sampler = LengthGrouped(self._lengths, group, args.seed)
+        return self._order.sampler
 
     def create_model_card(self, *arguments: object, **options: object) -> None:
         """Write none with a checkpoint: the card comes with the trained model."""

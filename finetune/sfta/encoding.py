@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from tool_specs.exceptions import ConfigError
 from tool_specs.validation import one_line
@@ -41,7 +41,7 @@ class RankingRow(BaseModel):
     id: str
     prompt: str = Field(min_length=1)
     responses: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
-    rewards: list[float]
+    rewards: list[FiniteFloat]
     sources: list[str] = []
     """Where each response comes from, for people; nothing is learned from it."""
 

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.sfta.encoding import file_sha256
+from finetune.sfta.export import fingerprint
 from tool_specs.exceptions import ConfigError
 from tool_specs.whole_files import write_whole
 
@@ -103,11 +104,13 @@ class Run:
 
         Raises:
             ConfigError: The folder is another run's, or cannot be written to.
+            WeightsError: The model's folder has no safetensors files.
         """
         told = {
             "stage": self.stage,
             "settings": self.settings.model_dump(mode="json", exclude={"out"}),
             "sha256": self.data_sha256,
+            "weights": fingerprint(self.settings.model) if Path(self.settings.model).is_dir() else None,
         }
         try:
             if self._record.exists():
@@ -141,6 +144,8 @@ class Run:
         said = [f"{key}={before.get(key)!r}, not {now.get(key)!r}" for key in changed]
         if found["sha256"] != told["sha256"]:
             said.append("other data in the same files")
+        if found.get("weights") not in (None, told["weights"]):
+            said.append(f"other weights in {self.settings.model}")
         if said:
             msg = f"{self.folder} began with {'; '.join(said)}: choose another folder for out, or remove this one"
             raise ConfigError(msg)

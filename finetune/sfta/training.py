@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from finetune.sfta.cards import write_card
 from finetune.sfta.export import record_base
 from finetune.sfta.models import load_tokenizer, use_bf16
 from finetune.sfta.runs import Run
-from finetune.sfta.watch import TrainingWatch
+from finetune.sfta.watch import AlreadyTrained, TrainingWatch
+from tool_specs.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Trainer
@@ -77,11 +79,13 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
         The folder of the trained model: weights or adapter, tokenizer, and a card.
 
     Raises:
-        ConfigError: The folder is another run's, or cannot be written to.
+        ConfigError: The folder is another run's, or cannot be written to; or there are several GPUs and one process.
+        WeightsError: The model has no safetensors files.
         KeyboardInterrupt: Ctrl-C; the checkpoint is saved.
     """
     from transformers import PrinterCallback
 
+    _check_launch()
     # The first process makes the folder before the others look at it.
     with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
         checkpoint = run.open()
@@ -93,11 +97,27 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
     processes = trainer.accelerator.num_processes
     with TrainingWatch(run.log, step, run.stage, alone=processes == 1) as watch, without_model_bars():
         trainer.add_callback(watch)
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with suppress(AlreadyTrained):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.interrupted:
         raise KeyboardInterrupt
     _save(run, trainer, watch.rows, rows)
     return run.model
+
+
+def _check_launch() -> None:
+    """Several GPUs need a process each: in one process the batches would be torn apart between them.
+
+    Raises:
+        ConfigError: There are several, and this is the only process.
+    """
+    gpus = torch.cuda.device_count()
+    if gpus > 1 and PartialState().num_processes == 1:
+        msg = (
+            f"there are {gpus} GPUs: start one process for each (`accelerate launch --num_processes {gpus} -m "
+            "finetune.cli.main …`), or choose one with CUDA_VISIBLE_DEVICES=0"
+        )
+        raise ConfigError(msg)
 
 
 def _save(run: Run, trainer: Trainer, log: Sequence[LogRow], rows: dict[str, int]) -> None:

@@ -26,6 +26,10 @@ RENAMED = {"learning_rate": "lr"}
 LEFT_OUT = frozenset({"epoch", "num_tokens", "num_input_tokens_seen", "total_flos"})
 
 
+class AlreadyTrained(Exception):  # noqa: N818 - not an error
+    """The checkpoint that is resumed is that of the last step: there is nothing left to train."""
+
+
 class TrainingWatch(TrainerCallback):
     """Follows one training in one process.
 
@@ -75,10 +79,18 @@ class TrainingWatch(TrainerCallback):
             signal.signal(signal.SIGINT, self._handler)  # type: ignore[arg-type]
 
     def on_train_begin(
-        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_others: object
+        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_others: object
     ) -> None:
-        """Begin the log, or go on with it, and draw the bar."""
+        """Begin the log, or go on with it, and draw the bar.
+
+        Raises:
+            AlreadyTrained: The Trainer would train one step more, whatever the checkpoint says.
+        """
         self._started = time.perf_counter()
+        # The checkpoint's own numbers of steps between saves, evaluations and log lines would count else.
+        state.compute_steps(args, state.max_steps)
+        if state.global_step >= state.max_steps:
+            raise AlreadyTrained
         if not state.is_world_process_zero:
             return
         kept = "".join(row.model_dump_json() + "\n" for row in self.rows)

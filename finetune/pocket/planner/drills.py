@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from finetune.pocket.planner.requests import seen_phrases
+from finetune.pocket.planner.requests import held_out_style, seen_phrases
 from finetune.pocket.planner.words import (
     COLOUR_PHRASES,
     COLOUR_WORDS,
@@ -49,6 +49,8 @@ def drills(count: int, seed: int) -> Iterator[dict[str, str]]:
         word = known[int(rng.integers(len(known)))]
         said = _word(words, rng) if rng.random() < OTHER_WORD else str(rng.choice(asked.get(word, [word])))
         style = str(rng.choice(styles)) if styles and rng.random() < 0.6 else None
+        if style is not None and held_out_style(word, style):
+            style = None
         background = str(rng.choice(BACKGROUNDS)) if rng.random() < 0.4 else None
         place, known_place = _place(background, rng) if background else ("", "")
         lines = [_line(one, tool, word, said, known_place, rng) for one, tool in tools.items()]

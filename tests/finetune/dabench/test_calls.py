@@ -83,6 +83,18 @@ def test_a_file_that_was_renamed_stands_for_the_network_that_no_name_fits() -> N
     assert [one.id for one in found.call.loras] == [name_of(LORA)]
 
 
+def test_a_renamed_file_has_the_weight_of_its_tag() -> None:
+    found = drawn(evidence(use(CHECKPOINT), use(LORA), use(EMBEDDING), prompt="a castle <lora:my_wool:0.4>"))
+    assert {one.id: one.weight for one in found.call.loras} == {name_of(LORA): 0.4, name_of(EMBEDDING): 1.0}
+
+
+def test_an_embedding_does_not_stand_for_a_network_that_nobody_knows() -> None:
+    found = read_call(
+        evidence(use(CHECKPOINT), use(EMBEDDING), prompt="a castle, mood <lora:somebodys_style:0.9>"), SPECS
+    )
+    assert found == Dropped(NO_NETWORK)
+
+
 def test_a_size_is_what_was_drawn() -> None:
     call = drawn(evidence(width=540, height=767)).call
     assert (call.width, call.height) == (536, 760)

@@ -4,9 +4,11 @@ import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatResult
 from rich.console import Console
 
 from diffagent_tools.planning import GUIDE
@@ -20,7 +22,7 @@ from tests.finetune.dabench.paper_pairs import paper_pairs
 from tests.finetune.dabench.scripted import Scripted, calling
 from tests.graphs.paper_world import ANIMALS, CATALOG, FOOD, PIXEL, BrightnessReward, PaperBackend
 from tests.killed_process import kill_after, started
-from tool_specs.exceptions import BackendError, CallError, WeightsError
+from tool_specs.exceptions import BackendError, CallError, RequestError, WeightsError
 from tool_specs.search.shortlist import Shortlister
 
 FOX, PIZZA = CATALOG.get(ANIMALS).tool_name, CATALOG.get(FOOD).tool_name
@@ -99,6 +101,17 @@ def test_invented_names_are_told_from_other_mistakes(asked: Ask) -> None:
     assert all(row.call is None and row.problem and not row.declined for row in rows.values())
     assert not any(rows[name].invented for name in list(answers)[2:])
     assert "steps=1000" in str(rows["a steps count"].problem)
+
+
+def test_a_question_that_a_planner_cannot_read_is_one_invalid_call(asked: Ask) -> None:
+    class Short(Scripted):
+        def _generate(self, *arguments: Any, **options: Any) -> ChatResult:
+            msg = "the conversation has 5000 tokens, but the model reads 4096"
+            raise RequestError(msg)
+
+    (row,) = asked(Planner("p", Short(answers=[])), pairs=paper_pairs()[:1])
+    assert (row.declined, row.call) == (False, None)
+    assert "reads 4096" in str(row.problem)
 
 
 def test_calls_are_drawn_with_the_pairs_seed_and_equal_ones_once(asked: Ask, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ def member(number: int, *models: int, day: int | None = None) -> Member:
 
 
 MEMBERS = [member(n, n % 211 + 1, 1000 + n % 13, day=n % 100) for n in range(3000)]
+DATED = [member(n, n % 300 + 1, day=n % 100) for n in range(3000)]
+"""Each model has one day."""
 ALONE = list(range(len(MEMBERS)))
 
 
@@ -27,7 +29,7 @@ def names(splits: list[str | Dropped]) -> Counter[str]:
 
 
 def test_splits_have_about_their_shares() -> None:
-    counts = names(assign(MEMBERS, ALONE, Shares(dev=0.1, test=0.2, unseen=0, time=0.05), seed=1))
+    counts = names(assign(DATED, ALONE, Shares(dev=0.1, test=0.2, unseen=0, time=0.05), seed=1))
 
     assert 100 <= counts["time"] <= 0.05 * len(MEMBERS)
     rest = len(MEMBERS) - counts["time"]
@@ -63,10 +65,19 @@ def test_a_model_that_many_pairs_use_is_never_unseen() -> None:
 
 
 def test_time_has_the_newest_whole_days() -> None:
-    splits = assign(MEMBERS, ALONE, Shares(dev=0, test=0, unseen=0, time=0.05), seed=0)
+    splits = assign(DATED, ALONE, Shares(dev=0, test=0, unseen=0, time=0.05), seed=0)
 
-    days = {one.created for one, split in zip(MEMBERS, splits, strict=True) if split == "time"}
+    days = {one.created for one, split in zip(DATED, splits, strict=True) if split == "time"}
     assert days == {FIRST + timedelta(days=n) for n in range(95, 100)}
+
+
+def test_a_new_version_of_an_old_model_is_not_in_time() -> None:
+    old, new, newer = member(0, 1, day=1), member(1, 1, 2, day=99), member(2, 2, day=99)
+    others = [member(n, 3 + n, day=1) for n in range(3, 60)]
+    alone = member(60, 99, day=99)
+    members = [old, new, newer, *others, alone]
+    splits = assign(members, range(len(members)), Shares(dev=0, test=0, unseen=0, time=0.1), seed=0)
+    assert splits == ["train"] * (len(members) - 1) + ["time"]
 
 
 def test_without_dates_nothing_is_in_time() -> None:
@@ -109,7 +120,10 @@ def test_no_cluster_is_in_two_splits(
     assert len({group for group, _ in kept}) == len(set(kept))
     assert {group for group, _ in kept} == set(groups)
     train = {name for one, split in zip(members, splits, strict=True) if split == "train" for name in one.models}
+    everywhere = {model for one, split in zip(members, splits, strict=True)
+                  if split in ("dev", "test", "train") for model in one.model_ids}  # fmt: skip
     for one, split in zip(members, splits, strict=True):
         if split in ("dev", "test"):
             assert set(one.models) <= train
+        assert split != "time" or everywhere.isdisjoint(one.model_ids)
         assert one.model_ids == {parse_spec_id(name)[0] for name in one.models}

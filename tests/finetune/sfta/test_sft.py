@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
@@ -256,6 +258,87 @@ def test_interrupted_run_saves_where_it_stands(settings: Callable[..., SFTSettin
     step = int(checkpoint.name.removeprefix("checkpoint-"))
     assert step == max(row.step for row in read_log(given.out / "log.jsonl"))
     assert 3 <= step < 400
+
+
+def test_run_that_broke_off_behind_its_last_step_trains_no_further(
+    settings: Callable[..., SFTSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings(max_steps=3, scheduler="constant")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.sfta.training.write_card", full)
+        with pytest.raises(OSError, match="no space"):
+            train_sft(given)
+    weights = {name: tensor.clone() for name, tensor in load_file(given.out / "model.part/model.safetensors").items()}
+    folder = train_sft(given)
+
+    assert list(losses(read_log(given.out / "log.jsonl"))) == [1, 2, 3]
+    after = load_file(folder / "model.safetensors")
+    assert all(torch.equal(weights[name], after[name]) for name in weights)
+
+
+def test_what_may_change_changes_when_a_run_goes_on(settings: Callable[..., SFTSettings]) -> None:
+    given = {"max_steps": 400, "save_steps": 1000, "log_steps": 1}
+    stopped(settings(**given), signal.SIGINT, after=2)
+    (checkpoint,) = (settings(**given).out).glob("checkpoint-*")
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    stopped(settings(**given | {"save_steps": 3}), signal.SIGKILL, after=step + 8)
+    saved = [int(path.name.removeprefix("checkpoint-")) for path in settings(**given).out.glob("checkpoint-*")]
+    assert max(saved) > step
+    assert all(number % 3 == 0 for number in saved if number != step)
+
+
+def test_other_weights_in_the_same_folder_are_refused(
+    planner: Path, settings: Callable[..., SFTSettings], tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(planner, base)
+    train_sft(settings(model=str(base), max_steps=1))
+    tensors = load_file(base / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError, match=r"began with other weights in .*base"):
+        train_sft(settings(model=str(base), max_steps=1))
+
+
+def test_several_gpus_want_several_processes(
+    settings: Callable[..., SFTSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(ConfigError, match="there are 2 GPUs: start one process for each"):
+        train_sft(settings())
+
+
+KILLED = """
+import os
+from finetune.sfta.watch import TrainingWatch
+def killed(self, args, state, control, **others):
+    if state.global_step == 8:
+        os._exit(9)
+TrainingWatch.on_step_begin = killed
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_with_the_batches_of_their_epoch(
+    settings: Callable[..., SFTSettings], tmp_path: Path
+) -> None:
+    whole = settings(max_steps=10, batch_size=8, out=tmp_path / "whole")
+    killed = settings(max_steps=10, batch_size=4, save_steps=7, out=tmp_path / "killed")
+    train_sft(whole)
+    for code in (KILLED + PROGRAM, PROGRAM):
+        program = tmp_path / "program.py"
+        program.write_text(code, encoding="utf-8")
+        subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program),
+             killed.model_dump_json()],
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=code == PROGRAM,
+        )  # fmt: skip
+    expected, found = (read_log(given.out / "log.jsonl") for given in (whole, killed))
+    assert [row.tokens for row in found] == [row.tokens for row in expected]
+    assert losses(found) == pytest.approx(losses(expected), rel=1e-3)
 
 
 @pytest.mark.slow
