@@ -58,8 +58,7 @@ def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, s
 
     - "unseen" gets every pair that uses a model out of a seeded share of all gold models: no other split has one.
     - "time" gets every other pair whose newest model was published after a date, chosen so that at most the share of
-      them is newer, but for new versions of models that older pairs have. Its models are in no other split either, but
-      for "unseen".
+      them is newer, if it has a model that no older pair has: a new version of an old model is nothing new.
     - Of a cluster with a pair in one of these, everything else is left out.
     - Any other cluster goes to "dev", "test" or "train" as a whole by the hash of its least id; one that would ask dev
       or test for a version of a model that training does not know stays in training.
@@ -117,19 +116,13 @@ def _held_back(one: Member, unseen: frozenset[int], newest: date) -> str:
     return "time" if one.created is not None and one.created >= newest else ""
 
 
-def _of_new_models(members: Sequence[Member], held: list[str]) -> list[str]:
-    """Where pairs are held back, without those of "time" that share a model with a pair that is not held back."""
-    known: set[int] = set()
-    while True:
-        before = len(known)
-        for one, name in zip(members, held, strict=True):
-            known |= set() if name else one.model_ids
-        if len(known) == before:
-            return held
-        held = [
-            "" if name == "time" and not known.isdisjoint(one.model_ids) else name
-            for one, name in zip(members, held, strict=True)
-        ]
+def _of_new_models(members: Sequence[Member], held: Sequence[str]) -> list[str]:
+    """Where pairs are held back; those of "time" only where they have a model that no pair has which is not.
+
+    What is new else is a version of a model that training knows.
+    """
+    known = {model for one, name in zip(members, held, strict=True) if not name for model in one.model_ids}
+    return ["" if name == "time" and one.model_ids <= known else name for one, name in zip(members, held, strict=True)]
 
 
 def _by_hash(name: str, shares: Shares, seed: int) -> str:
