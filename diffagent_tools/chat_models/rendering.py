@@ -26,19 +26,26 @@ def render(
     Args:
         tokenizer: Has the chat template.
         messages: OpenAI chat messages.
-        tools: OpenAI tool descriptions.
+        tools: OpenAI tool descriptions. Templates that print them whole print the `strict` that `ChatDiffAgent` sends.
         answer: The assistant's message; with None the text ends where the model begins to write.
         template: Variables of the template, such as `enable_thinking=False`.
     """
     marks = _marks(tokenizer)
     text = tokenizer.apply_chat_template(
         _broken_up([*messages, *([] if answer is None else [answer])], marks),
-        tools=_broken_up(list(tools), marks) or None,
+        tools=_broken_up([_strict(tool) for tool in tools], marks) or None,
         tokenize=False,
         add_generation_prompt=answer is None,
         **template,
     )
     return str(text)
+
+
+def _strict(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool as a server has it from `ChatDiffAgent`: strict, which comes last in OpenAI's order of the fields."""
+    function = dict(tool["function"])
+    strict = function.pop("strict", True)
+    return {**tool, "function": {**function, "strict": strict}}
 
 
 def _marks(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from diffagent_tools.artifacts import ArtifactStore
 from diffagent_tools.backends import DiffusersBackend
 from diffagent_tools.chat_models.decoding import Decoder
+from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 from diffagent_tools.chat_models.rendering import render
 from diffagent_tools.planning import REFUSAL, conversation
 from diffagent_tools.tools.generation import tools_for
@@ -64,6 +65,17 @@ def test_closed_book_shows_no_tools(qwen: PreTrainedTokenizerFast, shortlist: Sh
     sample = sample_of("1", "a cat", shortlist, declining(), closed_book=True)
     assert sample.tools == []
     assert "<tools>" not in rendered(sample, qwen)["prompt"]
+
+
+def test_tools_are_printed_as_the_server_gets_them(qwen: PreTrainedTokenizerFast, shortlist: Shortlist) -> None:
+    sample = sample_of("1", "a cat", shortlist, declining())
+    bound = ChatDiffAgent(base_url="http://127.0.0.1:9/v1", api_key="none").bind_tools(sample.tools)
+    sent = [tool["function"] for tool in bound.kwargs["tools"]]  # type: ignore[attr-defined]
+    prompt = rendered(sample, qwen)["prompt"]
+    for function in sent:
+        strict = function.pop("strict")
+        assert json.dumps({"type": "function", "function": {**function, "strict": strict}}) in prompt
+    assert prompt.count(', "strict": true}}') == len(sent)
 
 
 def test_marks_in_texts_are_broken_up(qwen: PreTrainedTokenizerFast, shortlist: Shortlist) -> None:
