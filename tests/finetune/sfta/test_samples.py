@@ -74,7 +74,8 @@ def test_tools_are_printed_as_the_server_gets_them(qwen: PreTrainedTokenizerFast
     prompt = rendered(sample, qwen)["prompt"]
     for function in sent:
         strict = function.pop("strict")
-        assert json.dumps({"type": "function", "function": {**function, "strict": strict}}) in prompt
+        tool = {"type": "function", "function": {**function, "strict": strict}}
+        assert json.dumps(tool, ensure_ascii=False) in prompt
     assert prompt.count(', "strict": true}}') == len(sent)
 
 
