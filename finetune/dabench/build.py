@@ -124,7 +124,8 @@ def build(settings: BuildSettings, *, on_step: OnStep = lambda _what, _done, _en
                 return evidence_of(database)
             return read_archive(settings.archive, settings.mapping, database)
 
-        collected = collect(sources, database, rating=settings.rating, on_step=on_step)
+        as_given = settings.writer == "given"
+        collected = collect(sources, database, rating=settings.rating, as_given=as_given, on_step=on_step)
         place = str(database.path.parent)
     dropped = collected.dropped
     on_step("comparing", 0, 0)

@@ -80,6 +80,7 @@ def collect(
     database: CatalogDatabase,
     *,
     rating: ContentRating,
+    as_given: bool = False,
     on_step: OnStep,
 ) -> Collected:
     """Read and filter.
@@ -88,6 +89,7 @@ def collect(
         sources: Gives all evidence, as often as it is called: it is read twice.
         database: Where the models are looked up.
         rating: The strongest content allowed.
+        as_given: Whether texts become instructions as they are: then all of each is looked at.
         on_step: Told the progress.
     """
     total = 0
@@ -106,7 +108,7 @@ def collect(
     for batch in batches(sources()):
         specs = database.specs(ids_in([one.evidence for one in batch if isinstance(one, Sourced)]))
         for one in batch:
-            found = one if isinstance(one, Dropped) else _candidate(one, specs, ordinary, rating)
+            found = one if isinstance(one, Dropped) else _candidate(one, specs, ordinary, rating, as_given)
             if isinstance(found, Candidate) and found.answer in answers:
                 found = Dropped(REPEATED)
             if isinstance(found, Dropped):
@@ -120,7 +122,7 @@ def collect(
 
 
 def _candidate(
-    sourced: Sourced, specs: Mapping[str, ToolSpec], ordinary: frozenset[str], rating: ContentRating
+    sourced: Sourced, specs: Mapping[str, ToolSpec], ordinary: frozenset[str], rating: ContentRating, as_given: bool
 ) -> Candidate | Dropped:
     evidence = sourced.evidence
     drawn = read_call(evidence, specs)
@@ -128,7 +130,8 @@ def _candidate(
         return drawn
     avoid = names_in(evidence.text, drawn.specs, ordinary)
     description = plain_description(evidence.text, avoid)
-    if reason := reason_against(description, drawn.call, drawn.specs, rating=rating):
+    said = evidence.text if as_given else description
+    if reason := reason_against(said, drawn.call, drawn.specs, rating=rating):
         return Dropped(reason)
     dates = [spec.published for spec in drawn.specs if spec.published is not None]
     return Candidate(

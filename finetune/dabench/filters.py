@@ -51,7 +51,7 @@ def reason_against(description: str, call: Call, specs: Sequence[ToolSpec], *, r
     Models must pass the hard rules of the shortlist (`tool_specs.rules`): what is never offered cannot be chosen.
 
     Args:
-        description: What the picture shows, in plain words.
+        description: What the picture shows, in plain words; or the instruction, where that was written by somebody.
         call: The call that drew it.
         specs: The specs of its models.
         rating: The strongest content allowed. Negative prompts are not rated: they say what is not to be seen.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from finetune.dabench.pairs import read_pairs
+from finetune.origin import check_same_origin
 from finetune.progress import counting_bar
 from finetune.sfta.encoding import file_sha256
 from finetune.sfta.rollouts import Maker, Rollout, RolloutMaker, RolloutSettings, make_rollouts, shard_of
 from tool_specs.exceptions import ConfigError
-from tool_specs.whole_files import write_whole
 
 FREE_TO_CHANGE = {"limit", "out", "pictures", "model", "data", "workers"}
 """Settings that may change between two runs for the same rows; planner and data are told by what is in them."""
@@ -69,19 +68,7 @@ def pocket_maker(settings: RolloutSettings, judgements: Path) -> RolloutMaker:
 
 def _check_same_origin(settings: RolloutSettings) -> None:
     """Refuse to add rows to those of another planner, other data or other settings."""
-    path = settings.rows.with_suffix(".json")
     files = {"planner": settings.model / "model.safetensors", "data": settings.data / f"{settings.split}.parquet"}
     told = settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)
     told |= {name: file_sha256(file) for name, file in files.items()}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if found is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(told, indent=2) + "\n")
-    except (OSError, ValueError) as error:
-        msg = f"the record of the rollouts {path} cannot be used ({error}); choose another folder for out"
-        raise ConfigError(msg) from error
-    if found is not None and found != told:
-        changed = ", ".join(sorted(key for key in found | told if found.get(key) != told.get(key)))
-        msg = f"{settings.rows} was begun with another {changed}; choose another folder for out, or remove this one"
-        raise ConfigError(msg)
+    check_same_origin(settings.rows, told)

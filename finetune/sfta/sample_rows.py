@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,8 +18,9 @@ from diffagent_tools.tools.generation import tool_names
 from finetune.dabench.drawing import seed_of
 from finetune.dabench.pairs import Pair, read_pairs
 from finetune.json_lines import JsonLines
+from finetune.origin import check_same_origin
 from finetune.sfta.candidates import arguments_of
-from finetune.sfta.encoding import SampleRow
+from finetune.sfta.encoding import SampleRow, file_sha256
 from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
 from tool_specs.exceptions import CatalogError
 from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
@@ -55,7 +57,7 @@ def write_samples(settings: SampleSettings) -> int:
         settings: The settings.
 
     Raises:
-        ConfigError: A setting or the data set is wrong, or a package is missing.
+        ConfigError: A setting or the data set is wrong, a package is missing, or the file holds rows of other settings.
         CatalogError: The catalog cannot be read.
     """
     from finetune.dabench.workbench import opened_shortlister
@@ -63,6 +65,13 @@ def write_samples(settings: SampleSettings) -> int:
 
     tokenizer = load_tokenizer(settings.model)
     pairs = read_pairs(settings.data, settings.split)
+    told = settings.model_dump(mode="json", exclude={"model", "data", "out", "catalog"})
+    told |= {
+        "catalog": None if settings.catalog is None else settings.catalog.name,
+        "data": file_sha256(settings.data / f"{settings.split}.parquet"),
+        "chat template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
+    }
+    check_same_origin(settings.out, told)
     lines = JsonLines(settings.out, SampleRow)
     done = {row.id for row in lines.read()}
     with ExitStack() as stack:
