@@ -158,6 +158,7 @@ def test_pairs_are_best_with_worst_and_each_with_the_next() -> None:
     ("row", "said"),
     [
         ({"id": "1", "prompt": "p", "responses": ["a", "b"], "rewards": [1.0]}, "2 responses but 1 rewards"),
+        ({"id": "1", "prompt": "p", "responses": ["a", "b"], "rewards": [1.0, float("nan")]}, "finite number"),
         ({"id": "1", "prompt": "p", "responses": [], "rewards": []}, "line 1"),
         ({"id": "1", "prompt": "p", "responses": ["a", ""], "rewards": [1.0, 2.0]}, "is empty"),
         ({"id": "1", "prompt": "p", "responses": ["a", "b"], "rewards": [1.0, 1.0]}, "nothing to rank"),
