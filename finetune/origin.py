@@ -14,13 +14,13 @@ def check_same_origin(rows: Path, told: Mapping[str, object]) -> None:
     """Refuse to add rows to those of another making; the first time, note beside the file what it is made of.
 
     Args:
-        rows: The file of rows; the note is beside it, with the ending `.json`.
+        rows: The file of rows, of any ending; the note is beside it, with `.json` behind its name.
         told: What the rows depend on, as JSON values.
 
     Raises:
         ConfigError: Rows were begun with something else, or the note cannot be read or written.
     """
-    path = rows.with_suffix(".json")
+    path = rows.with_name(f"{rows.name}.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -92,8 +92,8 @@ class Proposal(TypedDict):
     call: JsonDict | None
     """The arguments as a validated `Call`; `None` when they are not valid."""
     problem: str | None
-    ask: bool
-    """Whether the run that proposed it wants a person to approve it."""
+    ask: NotRequired[bool]
+    """Whether the run that proposed it wants a person to approve it; threads of earlier releases do not say."""
 
 
 class Drawn(TypedDict):

@@ -56,7 +56,12 @@ class ApproveNode:
         stop_if_cancelled()
         proposal = proposed(state)
         # Who answers need not say once more that questions are wanted: the answer would be lost.
-        wanted = self._always or proposal["ask"] or run_context().approve or state["options"].get("approve", False)
+        wanted = (
+            self._always
+            or proposal.get("ask", False)
+            or run_context().approve
+            or state["options"].get("approve", False)
+        )
         if proposal["call"] is None or not wanted:
             return {}
         n, problem = len(state["attempts"]) + 1, None
