@@ -29,6 +29,7 @@ from graphs.nodes.generate import GenerateNode
 from graphs.nodes.judge import JudgeNode
 from graphs.pins import at_final_size, call_of, pinned
 from graphs.request import checked_options, opening, request_of
+from graphs.said import saying
 from graphs.state import Attempt, DiffAgentInput, DiffAgentState, JsonDict, Options, Proposal
 from tool_specs.calls import Call, starting_from
 from tool_specs.catalog import AnyCatalog
@@ -193,8 +194,7 @@ class _CritiqueNode:
         emit = emitter()
         emit({"event": "critique", "attempt": n, "base": base["n"], **revision})
         emit({"event": "call", "attempt": n, **{key: proposal[key] for key in ("model", "tool", "arguments")}})
-        call = {"name": proposal["tool"], "args": proposal["arguments"], "id": proposal["id"], "type": "tool_call"}
-        said = AIMessage(revision["why"], tool_calls=[call])
+        said = saying(AIMessage(revision["why"]), proposal)
         return {"proposal": proposal, "revisions": [*state["revisions"], revision], "messages": [said]}
 
     def _proposal(self, base: Attempt, revision: Revision, state: RefineState, n: int) -> Proposal:

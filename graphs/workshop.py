@@ -65,8 +65,8 @@ class Workshop:
     @property
     def chosen(self) -> str:
         """What was chosen, as a command line says it: `--planner NAME --stored`, or nothing."""
-        return " ".join([*([f"--planner {self._planner_name}"] if self._planner_name else []),
-                         *(["--stored"] if self._stored else [])])  # fmt: skip
+        planner = f"--planner {self._planner_name}" if self._planner_name else ""
+        return " ".join(filter(None, [planner, "--stored" if self._stored else ""]))
 
     @cached_property
     def home(self) -> Path:

@@ -237,6 +237,11 @@ class ToolSpec(Record):
         return self.model_id >= FIRST_LOCAL_ID
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether its weights are inside this package; pocket models that somebody has trained anew are not."""
+        return self.family == "pocket" and not self.is_local
+
+    @property
     def primary_file(self) -> ModelFile | None:
         """The file to load: safe formats first, then the one the record marks, then the first; None without weights."""
         weights = [file for file in self.files if file.type in weights_roles(self.type)]

@@ -53,7 +53,7 @@ def _lasting_fault(since: Sequence[BaseMessage]) -> str | None:
     Agents that judge end by themselves.
     """
     told = [message for message in since if isinstance(message, ToolMessage)][-MOST_FAULTS:]
-    if len(told) < MOST_FAULTS or any(one.status != "error" or '"verdict"' in str(one.text) for one in told):
+    if len(told) < MOST_FAULTS or any(one.status != "error" or "verdict" in _told(one) for one in told):
         return None
     return str(told[-1].text)
 
@@ -62,11 +62,17 @@ def _drawn(last: BaseMessage | None) -> str | None:
     """Where the picture is that a tool has just drawn, if nobody has judged it."""
     if not isinstance(last, ToolMessage) or last.status == "error":
         return None
-    try:
-        told = json.loads(str(last.text))
-    except ValueError:
-        return None
-    if not isinstance(told, dict) or "verdict" in told or "image" not in told:
+    told = _told(last)
+    if "verdict" in told or "image" not in told:
         return None
     path = told.get("path")
     return path if isinstance(path, str) else None
+
+
+def _told(message: ToolMessage) -> dict[str, Any]:
+    """What a tool answered as a JSON object; nothing where it was none."""
+    try:
+        told = json.loads(str(message.text))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

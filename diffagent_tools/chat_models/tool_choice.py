@@ -43,14 +43,12 @@ def chosen_tool(tool_choice: object) -> str | None:
     """Read one: "any", "none", the name of a tool, or None for a free choice."""
     if tool_choice in _MUST_CALL:
         return "any"
-    if isinstance(tool_choice, dict) and "function" in tool_choice:
-        function = tool_choice["function"]
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str):
-            form = '{"type": "function", "function": {"name": "…"}}'
-            msg = f"tool_choice={str(tool_choice)[:100]} names no tool; write it as {form}"
-            raise RequestError(msg)
-        return name
-    if isinstance(tool_choice, dict):
-        return "any"
-    return tool_choice if isinstance(tool_choice, str) and tool_choice != "auto" else None
+    if not isinstance(tool_choice, dict):
+        return tool_choice if isinstance(tool_choice, str) and tool_choice != "auto" else None
+    function = tool_choice.get("function", {"name": "any"})
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        form = '{"type": "function", "function": {"name": "…"}}'
+        msg = f"tool_choice={str(tool_choice)[:100]} names no tool; write it as {form}"
+        raise RequestError(msg)
+    return name

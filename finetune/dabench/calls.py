@@ -143,6 +143,8 @@ def _weights(evidence: Evidence, networks: Sequence[tuple[Use, ToolSpec]]) -> di
             nameless += 1
             unweighted += [spec.id] if use.weight is None else []
     left = set(named.values())
-    if len(named) > nameless or (unweighted and len(left | ({1.0} if len(named) < nameless else set())) > 1):
+    if len(named) < nameless:
+        left.add(1.0)  # that of a network without a tag
+    if len(named) > nameless or (unweighted and len(left) > 1):
         return None
     return weights | dict.fromkeys(unweighted, left.pop() if left else 1.0)

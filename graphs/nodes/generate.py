@@ -77,7 +77,7 @@ class GenerateNode:
             emit({"event": "step", "attempt": n, "step": progress.step, "total": progress.total})
 
         backend = WatchedBackend(self._backend, on_step=report, cancel=run_context().cancel)
-        tool = DecidedTool.of(proposed(state)["tool"], parse_call(decided), self._catalog, backend, self._store)
+        tool = DecidedTool.of_call(proposed(state)["tool"], parse_call(decided), self._catalog, backend, self._store)
         node = ToolNode([tool], handle_tool_errors=False)
         info = get_runtime().execution_info
         return _Run(node, backend, emit, n, tries=info.node_attempt if info is not None else 1)

@@ -65,7 +65,7 @@ class WeightsFiles:
             DownloadError: It cannot be downloaded.
             ConfigError: A folder is not there, or cannot be written to.
         """
-        if spec.family == "pocket" and spec.primary_file is not None and not spec.is_local:
+        if spec.is_shipped and spec.primary_file is not None:
             shipped = pocket_file(spec.primary_file.name)
             if shipped.is_file():
                 return shipped

@@ -62,7 +62,7 @@ def weights_file(spec: ToolSpec) -> Path:
         CallError: The catalog knows no weights file of the spec.
     """
     name = file_name(spec)
-    return pocket_file(name) if spec.family == "pocket" and not spec.is_local else Path(name)
+    return pocket_file(name) if spec.is_shipped else Path(name)
 
 
 def to_diffusers_script(

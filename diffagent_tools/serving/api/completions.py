@@ -32,7 +32,7 @@ def read_messages(given: Sequence[Mapping[str, JsonValue]]) -> list[BaseMessage]
             msg = f"messages[{number}]: the role must be one of {', '.join(sorted(ROLES))}"
             raise ApiError(400, msg, param="messages", code="invalid_messages")
     try:
-        return convert_to_messages([{"content": "", **_filled(message)} for message in _whole(list(given))])
+        return convert_to_messages([{"content": "", **_filled(message)} for message in _cleaned(given)])
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         msg = "the messages are not in OpenAI's form: each has a role and a content, a tool's answer a tool_call_id"
         raise ApiError(400, msg, param="messages", code="invalid_messages") from error
@@ -109,13 +109,10 @@ def usage(count: UsageMetadata) -> dict[str, int]:
     }
 
 
-def _whole(value: Any) -> Any:
-    """A JSON value whose texts have no half characters."""
-    if isinstance(value, str):
-        return whole_characters(value)
-    if isinstance(value, Mapping):
-        return {key: _whole(one) for key, one in value.items()}
-    return [_whole(one) for one in value] if isinstance(value, list) else value
+def _cleaned(given: Sequence[Mapping[str, JsonValue]]) -> list[dict[str, JsonValue]]:
+    """The messages without halves of characters in any of their texts."""
+    cleaned: list[dict[str, JsonValue]] = json.loads(whole_characters(json.dumps(given, ensure_ascii=False)))
+    return cleaned
 
 
 def _filled(message: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
