@@ -80,7 +80,7 @@ def _link(database: CatalogDatabase, spec: ToolSpec, path: Path, show: Callable[
     from tool_specs.weight_files import sha256_of
 
     place, status, file = path.resolve(), path.stat(), spec.primary_file
-    if spec.family == "pocket" or file is None:
+    if spec.is_shipped or file is None:
         return
     sha256 = file.sha256 or sha256_of(place, on_progress=lambda done, end: show("hashing", done, end))
     link = LocalFile(str(place), status.st_size, status.st_mtime_ns, sha256, spec.id)

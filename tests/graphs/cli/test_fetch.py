@@ -15,6 +15,7 @@ from tests.file_server import FileServer, Stored
 from tests.graphs.cli.conftest import Result
 from tests.tool_specs.downloads.conftest import CONTENT
 from tests.tool_specs.importing.conftest import model, version
+from tool_specs.catalog import Catalog
 from tool_specs.civitai.records import specs_of
 from tool_specs.home import catalog_folder
 from tool_specs.store.database import CatalogDatabase
@@ -64,6 +65,27 @@ def test_a_folder_of_ones_own_is_used_as_it_is(
         writing.put_specs(specs_of(spec_size).specs, origin="api")
     assert run("fetch", "50").stdout.strip() == f"civitai:5@50  {ours}"
     assert server.asked == []
+
+
+def test_only_what_ships_needs_no_link(
+    run: Run, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = Catalog.pocket().get("9001")
+    assert shipped.primary_file is not None
+    ours = tmp_path / "models" / "trained-anew.safetensors"
+    ours.parent.mkdir()
+    ours.write_bytes(CONTENT)
+    monkeypatch.setenv("DIFFAGENT_MODELS", str(ours.parent))
+    file = shipped.primary_file.model_copy(update={"name": ours.name, "size_kb": len(CONTENT) / 1024, "sha256": SHA256})
+    number = 2**31 + 5
+    own = shipped.model_copy(update={"model_id": number, "version_id": number, "files": (file,)})
+    assert own.is_local
+    with CatalogDatabase.open(catalog_folder()) as database, database.transaction() as writing:
+        writing.put_specs([shipped, own], origin="local")
+    result = run("fetch", shipped.id, own.id)
+    assert (result.code, result.stdout.splitlines()[1]) == (0, f"{own.id}  {ours}")
+    with CatalogDatabase.open(catalog_folder(), read_only=True) as database:
+        assert [file.spec_id for file in database.local_files()] == [own.id]
 
 
 def test_one_that_cannot_be_had_does_not_keep_the_others_away(run: Run, server: FileServer) -> None:
