@@ -23,7 +23,11 @@ from finetune.sfta.candidates import arguments_of
 from finetune.sfta.encoding import SampleRow, file_sha256
 from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
 from tool_specs.exceptions import CatalogError
+from tool_specs.search.reasons import NEAREST
 from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
+
+WIDE = 500
+"""So far down its list retrieval is asked about a gold model that it missed."""
 
 
 class SampleSettings(BaseModel):
@@ -112,13 +116,22 @@ def with_gold(
     Raises:
         CatalogError: The catalog does not hold a gold model.
     """
-    gold = [shortlister.catalog.get(name) for name in pair.models]
-    hits = _holding(found.hits, [Hit(spec, 0.0) for spec in gold if spec.is_checkpoint], size)
-    networks = _holding(found.networks, [Hit(spec, 0.0) for spec in gold if spec.is_network], size)
+    gold = _gold_hits(found, pair, shortlister)
+    hits = _holding(found.hits, [hit for hit in gold if hit.spec.is_checkpoint], size)
+    networks = _holding(found.networks, [hit for hit in gold if hit.spec.is_network], size)
     return replace(
         found, hits=tuple(hits[n] for n in rng.permutation(len(hits))),
         networks=tuple(networks[n] for n in rng.permutation(len(networks))),
     )  # fmt: skip
+
+
+def _gold_hits(found: Shortlist, pair: Pair, shortlister: AnyShortlister) -> list[Hit]:
+    """The gold models with retrieval's reasons for them: one without a reason would stand out as the answer."""
+    specs = [shortlister.catalog.get(name) for name in pair.models]
+    if not {spec.id for spec in specs} <= {spec.id for spec in found.specs}:
+        found = shortlister.shortlist(pair.instruction, k=WIDE)
+    known = {hit.spec.model_id: hit for hit in (*found.hits, *found.networks)}
+    return [replace(known.get(spec.model_id, Hit(spec, 0.0, (NEAREST,))), spec=spec) for spec in specs]
 
 
 def _holding(hits: Sequence[Hit], gold: Sequence[Hit], size: int) -> list[Hit]:
