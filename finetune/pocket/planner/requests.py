@@ -59,10 +59,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request in words; `wanted` is None for what cannot be drawn."""
+    """A request in words.
+
+    Attributes:
+        text: The words.
+        wanted: The picture; None for what cannot be drawn.
+        noun: What the thing is called.
+    """
 
     text: str
     wanted: Wanted | None
+    noun: str
 
 
 def styled(prompt: str, style: str | None) -> str:
@@ -122,13 +129,14 @@ class RequestWriter:
         """A wanted picture in words."""
         own = wanted.subject not in SYNONYMS or self._rng.random() < OWN_WORD
         noun = wanted.subject if own else self._one(SYNONYMS[wanted.subject])
-        return Request(self._sentence(noun, self._place(wanted.background), self._style(wanted.style)), wanted)
+        return Request(self._sentence(noun, self._place(wanted.background), self._style(wanted.style)), wanted, noun)
 
     def impossible(self, nouns: Sequence[str] = UNKNOWN, styles: Sequence[str] = STYLES) -> Request:
         """A request for one of the nouns, worded like the others."""
         style = str(self._rng.choice(styles)) if styles and self._rng.random() < STYLED / 2 else None
         background = str(self._rng.choice(BACKGROUNDS)) if self._rng.random() < PLACED / 2 else None
-        return Request(self._sentence(self._one(nouns), self._place(background), self._style(style)), None)
+        noun = self._one(nouns)
+        return Request(self._sentence(noun, self._place(background), self._style(style)), None, noun)
 
     def _one(self, phrases: Sequence[T]) -> T:
         fitting = [phrase for phrase in phrases if held_out_phrase(str(phrase)) == self._unseen] or list(phrases)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_a_gold_model_that_retrieval_missed_has_its_reason_like_the_others(ranke
             shortlister = RankedShortlister(StoredCatalog(database))
         pairs = [pair for pair in pocket_pairs(pocket_world(), {"train": 40}) if pair.call is not None]
         missed = 0
-        for one, other in zip(pairs, pairs[1:], strict=False):
+        for one, other in pairwise(pairs):
             pair = one.model_copy(update={"instruction": other.instruction})
             found = shortlister.shortlist(pair.instruction, 1)
             sample = with_gold(found, pair, shortlister, np.random.default_rng(0), size=3)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import re
+from itertools import chain
+
 import pytest
 
 from finetune.dabench.pairs import Pair
-from finetune.pocket.planner.dataset import IMPOSSIBLE, card, pocket_pairs
-from finetune.pocket.planner.requests import held_out_style
-from finetune.pocket.planner.words import STYLE_PHRASES
+from finetune.pocket.planner.dataset import COMPARED_ON, IMPOSSIBLE, UNSEEN, card, pocket_pairs
+from finetune.pocket.planner.requests import held_out_phrase, held_out_style
+from finetune.pocket.planner.words import STYLE_PHRASES, SYNONYMS
 from finetune.pocket.planner.worlds import pocket_world
 from finetune.pocket.world import STYLES, all_subjects
 from tool_specs.calls import parse_call
 
 COUNTS = {"train": 300, "dev": 60, "test": 200, "unseen_styles": 80, "requests": 200}
+UNSEEN_NOUNS = [noun for nouns in SYNONYMS.values() for noun in nouns if held_out_phrase(noun)]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +44,28 @@ def test_calls_are_valid_and_draw_what_is_asked(pairs: list[Pair]) -> None:
         call = parse_call(pair.call)
         assert any(subject in pair.reference for subject in owners[call.checkpoint])
         styles = [style for style in STYLES if world.styled_by[style] in pair.models]
-        assert (pair.wording == "styled") is bool(styles)
+        assert pair.wording.startswith("styled") is bool(styles)
         assert all(pair.reference.startswith(f"{style}, ") for style in styles)
+
+
+def test_things_have_unseen_names_only_where_planners_are_compared_on_wordings(pairs: list[Pair]) -> None:
+    named = {name: [UNSEEN in pair.wording for pair in split(pairs, name) if pair.call is not None] for name in COUNTS}
+    assert not any(chain(named["train"], named["dev"], named["unseen_styles"]))
+    assert 0.2 < sum(named["test"]) / len(named["test"]) < 0.8
+    taught = " ".join(pair.instruction for pair in split(pairs, "train"))
+    for pair in split(pairs, "test"):
+        if UNSEEN in pair.wording:
+            assert any(noun in pair.instruction for noun in UNSEEN_NOUNS)
+    assert not [noun for noun in UNSEEN_NOUNS if re.search(rf"\b{re.escape(noun)}\b", taught)]
+
+
+def test_pairs_to_try_recipes_on_are_others_than_those_that_planners_are_compared_on(pairs: list[Pair]) -> None:
+    others = pocket_pairs(pocket_world(), COUNTS, comparison_seed=1)
+    assert split(others, "train") == split(pairs, "train")
+    assert split(others, "dev") == split(pairs, "dev")
+    for name in COMPARED_ON:
+        shared = {pair.instruction for pair in split(others, name)} & {pair.instruction for pair in split(pairs, name)}
+        assert len(shared) < COUNTS[name] / 4
 
 
 def test_a_part_cannot_be_drawn(pairs: list[Pair]) -> None:
