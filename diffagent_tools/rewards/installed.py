@@ -80,7 +80,7 @@ def rewards_in(folder: Path) -> UnifiedReward:
     # A judge that is missing unnoticed would change every score.
     if gone := sorted(calibration.scales.keys() - {reward.name for reward in rewards}):
         msg = (
-            f"{FOLDER_VARIABLE}: {path} has {', '.join(gone)}, whose folder is not in {folder}; put the folder back "
+            f"{FOLDER_VARIABLE}: {path} has {', '.join(gone)}, whose folder is not in {folder}; put it back "
             f"under the name behind the hyphen, or remove the entry"
         )
         raise ConfigError(msg)

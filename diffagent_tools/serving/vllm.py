@@ -46,7 +46,7 @@ HERMES: Final = (
 )
 """For models that write calls in Hermes form: the pocket planner, Qwen3 and many more."""
 CPU_FLAGS: Final = (*("--dtype", "float32"), "--enforce-eager")
-"""For the CPU build, whatever the weights are in: half precision is slow or missing there, and compiling takes minutes."""
+"""For the CPU build, whatever the weights are: half precision is slow or missing there, and compiling takes minutes."""
 CPU_ENVIRONMENT: Final = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1"}
 """The build does not know its own device, and would take half of the memory for its cache; in GiB."""
 QUIET: Final = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}

@@ -46,7 +46,7 @@ def _form_for(asked: Json) -> str:
         return json.dumps(_filled(form["json_schema"]["schema"], _question(asked)))
     if form.get("type") == "json_object":
         # The form stands in the words alone, as "with 'setup' and 'punchline' keys".
-        return json.dumps({key: "a cat" for key in re.findall(r"'(\w+)'", _question(asked))})
+        return json.dumps(dict.fromkeys(re.findall(r"'(\w+)'", _question(asked)), "a cat"))
     return ""
 
 

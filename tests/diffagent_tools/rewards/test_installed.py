@@ -63,7 +63,7 @@ def test_a_folder_whose_reward_cannot_be_told_is_refused(tmp_path: Path) -> None
 
 def test_folders_and_calibration_belong_together(tmp_path: Path) -> None:
     (tmp_path / "clip-tiny").mkdir()
-    with pytest.raises(ConfigError, match=r"calibration\.json has hps-v2, whose folder is not in .*put the folder back"):
+    with pytest.raises(ConfigError, match=r"calibration\.json has hps-v2, whose folder is not in .*put it back"):
         rewards_in(calibrated(tmp_path, "clip-clip-tiny", "hps-v2"))
     (tmp_path / "PickScore_v1").mkdir()
     with pytest.raises(ConfigError, match="no calibration for pickscore-PickScore_v1; measure it"):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -79,10 +78,10 @@ def check_a_second_run(out: Path) -> None:
     """Nothing is made twice, and nothing is taken for what it is not made of."""
     stages = Reproduction(out, QUICK)
     products = ("lessons.jsonl", "rollouts.jsonl", "rankings.jsonl", "rrhf/model/README.md", "planner/README.md")
-    before = [os.stat(out / product).st_mtime_ns for product in products]
+    before = [(out / product).stat().st_mtime_ns for product in products]
     for stage in (stages.lessons, stages.sft, stages.rollouts, stages.rankings, stages.rrhf, stages.export):
         stage()
-    assert [os.stat(out / product).st_mtime_ns for product in products] == before
+    assert [(out / product).stat().st_mtime_ns for product in products] == before
 
     (out / "rankings.jsonl").write_text("", encoding="utf-8")
     (out / "rollouts.jsonl").write_text((out / "rollouts.jsonl").read_text() * 2, encoding="utf-8")
