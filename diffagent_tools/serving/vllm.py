@@ -46,7 +46,7 @@ HERMES: Final = (
 )
 """For models that write calls in Hermes form: the pocket planner, Qwen3 and many more."""
 CPU_FLAGS: Final = (*("--dtype", "float32"), "--enforce-eager")
-"""For the CPU build: half precision is slow or missing there, and compiling takes minutes."""
+"""For the CPU build, whatever the weights are: half precision is slow or missing there, and compiling takes minutes."""
 CPU_ENVIRONMENT: Final = {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "1"}
 """The build does not know its own device, and would take half of the memory for its cache; in GiB."""
 QUIET: Final = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
@@ -55,7 +55,7 @@ START_SECONDS: Final = 1800.0
 """A big model is compiled first; a server that ends is noticed at once."""
 STOP_SECONDS: Final = 20.0
 RECORD: Final = "serving.json"
-"""Beside an exported model: how its calls are to be read."""
+"""Beside an exported model: how its calls are to be read, and in which precision it is to be served."""
 _LOG_LINES: Final = 15
 
 
@@ -76,20 +76,27 @@ def command(folder: Path, *, port: int, python: Path = PYTHON, extra: Sequence[s
     if not (folder / "config.json").is_file():
         msg = f"there is no model in {folder}; name a folder with config.json, as `diffagent-train export` writes it"
         raise ConfigError(msg)
-    device = CPU_FLAGS if is_cpu_build(python) else ()
+    parser, dtype = _recorded(folder)
+    device = CPU_FLAGS if is_cpu_build(python) else dtype
     serving = (str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder.resolve()))
-    return [*serving, "--port", str(port), *FLAGS, *_tool_parser(folder), *device, *extra]
+    return [*serving, "--port", str(port), *FLAGS, *parser, *device, *extra]
 
 
-def _tool_parser(folder: Path) -> tuple[str, ...]:
-    """The flags for the form of calls that a model was trained to write; Hermes where nothing is said."""
+def _recorded(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The flags for the form of calls that a model was trained to write, and for its numbers.
+
+    Where nothing is said it is Hermes, and vLLM chooses the dtype: it turns float32 weights into half precision.
+    """
     record = folder / RECORD
+    if not record.exists():
+        return HERMES, ()
     try:
-        parser = json.loads(record.read_bytes())["tool_call_parser"] if record.exists() else "hermes"
+        told = json.loads(record.read_bytes())
+        parser, dtype = str(told["tool_call_parser"]), str(told.get("dtype") or "")
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{record} names no tool_call_parser ({error!r}); write the folder again with `diffagent-train export`"
         raise ConfigError(msg) from error
-    return HERMES if parser == "hermes" else ("--tool-call-parser", str(parser))
+    return HERMES if parser == "hermes" else ("--tool-call-parser", parser), ("--dtype", dtype) if dtype else ()
 
 
 def environment(python: Path = PYTHON) -> dict[str, str]:

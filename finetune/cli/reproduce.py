@@ -13,11 +13,10 @@ import click
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("pocket-planner"),
-    show_default=True,
+    show_default="pocket-planner; with --quick, pocket-planner-quick",
     help="Folder of all stages; one that was interrupted is gone on with.",
 )
-def command(pocket: bool, quick: bool, out: Path) -> None:
+def command(pocket: bool, quick: bool, out: Path | None) -> None:
     """Build the data set, train both stages, and evaluate them against the baselines.
 
     \b
@@ -31,6 +30,7 @@ def command(pocket: bool, quick: bool, out: Path) -> None:
     if not pocket:
         msg = "say what to reproduce: --pocket is the only choice so far"
         raise click.UsageError(msg)
-    report = Reproduction(out, QUICK if quick else FULL).run()
+    folder = out or Path("pocket-planner-quick" if quick else "pocket-planner")
+    report = Reproduction(folder, QUICK if quick else FULL).run()
     click.echo(report.read_text(encoding="utf-8"))
     click.echo(f"report: {report}")

@@ -25,6 +25,7 @@ from finetune.dabench.splits import Member, Shares, assign
 from finetune.dabench.writers import GivenWriter, InstructionWriter, RuleWriter
 from tool_specs.exceptions import ConfigError
 from tool_specs.home import home_folder
+from tool_specs.naming import model_id_of
 from tool_specs.spec import ContentRating
 from tool_specs.store.database import CatalogDatabase
 
@@ -147,19 +148,17 @@ def build(settings: BuildSettings, *, on_step: OnStep = lambda _what, _done, _en
         on_step("writing", len(pairs), len(kept))
     writing = writer.counts if isinstance(writer, ChatWriter) else Counter[str]()
     types = {name: kind for candidate, _ in kept for name, kind in candidate.types.items()}
-    write_pairs(settings.out, pairs, card=_card(pairs, settings, types, dropped, writing))
+    write_pairs(
+        settings.out, pairs, card=_card(pairs, settings, types, dropped, writing, _about_splits(kept, settings))
+    )
     return Built(tuple(pairs), dropped, writing)
 
 
 def _splits(candidates: Sequence[Candidate], settings: BuildSettings) -> list[str | Dropped]:
     """The split of each candidate: the one that its source gave it, else one of ours."""
-    ours = [n for n, one in enumerate(candidates) if not one.split]
-    members = [Member(_pair_id(candidates[n]), candidates[n].models, candidates[n].created) for n in ours]
-    near = clusters([candidates[n].description for n in ours], similarity=settings.similarity)
-    splits: list[str | Dropped] = [one.split for one in candidates]
-    for n, split in zip(ours, assign(members, near.tolist(), settings.splits, settings.seed), strict=True):
-        splits[n] = split
-    return splits
+    members = [Member(_pair_id(one), one.models, one.created, one.split) for one in candidates]
+    near = clusters([one.description for one in candidates], similarity=settings.similarity)
+    return assign(members, near.tolist(), settings.splits, settings.seed)
 
 
 def _written(
@@ -235,18 +234,44 @@ def _card(
     types: dict[str, str],
     dropped: Counter[str],
     writing: Counter[str],
+    about_splits: str,
 ) -> str:
     shares = settings.splits
     about = (
         f"Instructions and the calls that drew them, made with `diffagent-train dabench build` from "
         f"{'an archive' if settings.archive else 'the evidence of a catalog'}: seed {settings.seed}, content up to "
         f"{settings.rating!r}, near-duplicates from a Jaccard index of {settings.similarity} on, shares dev "
-        f"{shares.dev:g}, test {shares.test:g}, unseen models {shares.unseen:g}, time {shares.time:g}. Every pair of "
-        f"`unseen` has a model that no other split has; `time` has the newest models."
+        f"{shares.dev:g}, test {shares.test:g}, unseen models {shares.unseen:g}, time {shares.time:g}. "
+        f"{about_splits}"
     )
     if writing:
         about += f" The chat model {settings.chat.arguments.get('model', settings.chat.kind)}: {_reasons(writing)}."
     return card(pairs, title="Instructions and calls", about=about, types=types, dropped=dropped)
+
+
+def _about_splits(kept: Sequence[tuple[Candidate, str]], settings: BuildSettings) -> str:
+    """What holds for the splits: counted, because an archive's own splits may be anything."""
+    homes: dict[int, set[str]] = {}
+    for candidate, split in kept:
+        for model in candidate.models:
+            homes.setdefault(model_id_of(model), set()).add(split)
+    unseen = [candidate for candidate, split in kept if split == "unseen"]
+    own = sum(any(len(homes[model_id_of(model)]) == 1 for model in one.models) for one in unseen)
+    whose = "Every pair of `unseen` has" if own == len(unseen) else f"{own:,} of {len(unseen):,} pairs of `unseen` have"
+    said = [f"{whose} a model that no other split has."]
+    given = [candidate for candidate, _ in kept if candidate.split]
+    if not given:
+        return " ".join([*said, "`time` has the newest models."])
+    near: dict[int, list[str]] = {}
+    numbers = clusters([one.description for one in given], similarity=settings.similarity).tolist()
+    for one, cluster in zip(given, numbers, strict=True):
+        near.setdefault(cluster, []).append(one.split)
+    crossing = sum(len(splits) for splits in near.values() if len(set(splits)) > 1)
+    said.append(
+        f"The archive gives {len(given):,} pairs their split; {crossing:,} of them have near-duplicates in another of "
+        f"its splits. Of the other pairs, `time` has those with the newest models."
+    )
+    return " ".join(said)
 
 
 def _reasons(counts: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from finetune.dabench.calls import Dropped
 from tool_specs.naming import model_id_of
 
 NEAR_HELD_BACK: Final = "it is a near-duplicate of a pair that is held back"
+NEAR_GIVEN: Final = "it is a near-duplicate of a pair whose split the archive gives"
 
 COMMON: Final = 0.01
 """A model with a larger share of the pairs is never made unseen: new models are not used so much."""
@@ -46,6 +47,8 @@ class Member:
     """Spec ids of the gold models."""
     created: date | None
     """When the newest gold model was published."""
+    given: str = ""
+    """The split that its source gave it; empty where it does not say."""
 
     @property
     def model_ids(self) -> frozenset[int]:
@@ -55,6 +58,8 @@ class Member:
 
 def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, seed: int) -> list[str | Dropped]:
     """The split of each pair.
+
+    A split that is given is kept. What is near to such a pair without a split of its own is left out, and for the rest:
 
     - "unseen" gets every pair that uses a model out of a seeded share of all gold models: no other split has one.
     - "time" gets every other pair whose newest model was published after a date, chosen so that at most the share of
@@ -69,9 +74,23 @@ def assign(members: Sequence[Member], clusters: Sequence[int], shares: Shares, s
         shares: How large the splits are.
         seed: Another one gives other splits.
     """
-    unseen = _unseen_models(members, shares.unseen, seed)
+    settled = {cluster for one, cluster in zip(members, clusters, strict=True) if one.given}
+    known = frozenset(model for one in members if one.given for model in one.model_ids)
+    ours = [place for place, cluster in enumerate(clusters) if cluster not in settled]
+    splits: list[str | Dropped] = [one.given or Dropped(NEAR_GIVEN) for one in members]
+    chosen = _assign([members[place] for place in ours], [clusters[place] for place in ours], shares, seed, known)
+    for place, split in zip(ours, chosen, strict=True):
+        splits[place] = split
+    return splits
+
+
+def _assign(
+    members: Sequence[Member], clusters: Sequence[int], shares: Shares, seed: int, known: frozenset[int]
+) -> list[str | Dropped]:
+    """The splits of pairs that have none yet; `known` are models that can no longer be new, since others use them."""
+    unseen = _unseen_models(members, shares.unseen, seed) - known
     newest = _first_date(members, unseen, shares.time)
-    held = _of_new_models(members, [_held_back(one, unseen, newest) for one in members])
+    held = _of_new_models(members, [_held_back(one, unseen, newest) for one in members], known)
     groups: dict[int, list[int]] = defaultdict(list)
     for place, cluster in enumerate(clusters):
         groups[cluster].append(place)
@@ -116,12 +135,12 @@ def _held_back(one: Member, unseen: frozenset[int], newest: date) -> str:
     return "time" if one.created is not None and one.created >= newest else ""
 
 
-def _of_new_models(members: Sequence[Member], held: Sequence[str]) -> list[str]:
+def _of_new_models(members: Sequence[Member], held: Sequence[str], known: frozenset[int]) -> list[str]:
     """Where pairs are held back; those of "time" only where they have a model that no pair has which is not.
 
     What is new else is a version of a model that training knows.
     """
-    known = {model for one, name in zip(members, held, strict=True) if not name for model in one.model_ids}
+    known |= {model for one, name in zip(members, held, strict=True) if not name for model in one.model_ids}
     return ["" if name == "time" and one.model_ids <= known else name for one, name in zip(members, held, strict=True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("diffagent-tools", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 SHOWN_LOSSES = 12
+HEAD = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+"""What the hub reads of a card, in YAML."""
+EXPORTED = "\n## Export\n"
 
 
 def write_card(folder: Path, run: Run, log: Sequence[LogRow], rows: Mapping[str, int]) -> None:
@@ -77,6 +81,29 @@ diffagent-train {run.stage} {run.stage}.yaml
 """,
         encoding="utf-8",
     )
+
+
+def exported_card(card: str, dtype: str, *, merged: bool) -> str:
+    """The card of a training as that of the folder that is served.
+
+    Args:
+        card: As it stands beside the trained model.
+        dtype: Of the weights written.
+        merged: Whether an adapter was merged into them; then nobody needs peft any more.
+    """
+    card = card.partition(EXPORTED)[0]
+    head = HEAD.match(card)
+    try:
+        told = yaml.safe_load(head[1]) if head else None
+    except yaml.YAMLError:
+        # Whoever wrote this card did not write it for the hub.
+        told = None
+    if merged and head and isinstance(told, dict):
+        kept = [tag for tag in told.get("tags") or () if tag not in ("lora", "peft")]
+        told = {**told, "library_name": "transformers", "tags": kept}
+        card = f"---\n{yaml.safe_dump(told, sort_keys=False).strip()}\n---\n{card[head.end() :]}"
+    what = "The adapter is merged into the weights of the model that it was trained on" if merged else "Whole weights"
+    return f"{card.rstrip()}\n{EXPORTED}{what}, in {dtype}; `serving.json` says how vLLM serves them.\n"
 
 
 def _losses(log: Sequence[LogRow]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent_tools.devices import require
+from finetune.sfta.cards import exported_card
 from finetune.sfta.models import ADAPTER, load_model, load_tokenizer
 from tool_specs.exceptions import ConfigError, WeightsError
 
@@ -64,7 +65,8 @@ def export(settings: ExportSettings) -> Path:
     if tokenizer.chat_template is None:
         msg = f"the tokenizer in {settings.model} has no chat template, which vLLM needs; put chat_template.jinja there"
         raise ConfigError(msg)
-    if (settings.model / ADAPTER).exists():
+    adapted = (settings.model / ADAPTER).exists()
+    if adapted:
         model, stored = _merged(settings)
     else:
         model = load_model(str(settings.model), torch.float32)
@@ -78,7 +80,8 @@ def export(settings: ExportSettings) -> Path:
     tokenizer.save_pretrained(part)
     card = settings.model / "README.md"
     if card.exists():
-        shutil.copy(card, part)
+        said = exported_card(card.read_text(encoding="utf-8"), dtype, merged=adapted)
+        (part / card.name).write_text(said, encoding="utf-8")
     flags = ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_parser, "--dtype", dtype]
     serving = {"tool_call_parser": settings.tool_parser, "dtype": dtype, "vllm_flags": flags}
     (part / SERVING).write_text(json.dumps(serving, indent=2) + "\n", encoding="utf-8")
@@ -114,6 +117,18 @@ def fingerprint(model: str) -> str:
                 stream.seek(max(0, size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
                 digest.update(stream.read(_BLOCK_BYTES))
     return digest.hexdigest()
+
+
+def cached_commit(model: str) -> str | None:
+    """The commit of a hub model that the hub's cache holds, without asking the network; None where it holds none."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        # A snapshot is a folder that is called after its commit.
+        return Path(snapshot_download(model, local_files_only=True)).name
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
 
 
 def record_base(folder: Path, model: str) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune.sfta.encoding import file_sha256
-from finetune.sfta.export import fingerprint
+from finetune.sfta.export import cached_commit, fingerprint
 from tool_specs.exceptions import ConfigError
 from tool_specs.whole_files import write_whole
 
@@ -96,8 +96,11 @@ class Run:
         """Whether the trained model is there; it comes last, and whole."""
         return self.model.is_dir()
 
-    def open(self) -> Path | None:
+    def open(self, *, processes: int = 1) -> Path | None:
         """Make the folder, or recognise it.
+
+        Args:
+            processes: That train together: their number decides which rows make a batch.
 
         Returns:
             The checkpoint to go on from, if there is one.
@@ -106,11 +109,14 @@ class Run:
             ConfigError: The folder is another run's, or cannot be written to.
             WeightsError: The model's folder has no safetensors files.
         """
+        local = Path(self.settings.model).is_dir()
         told = {
             "stage": self.stage,
             "settings": self.settings.model_dump(mode="json", exclude={"out"}),
             "sha256": self.data_sha256,
-            "weights": fingerprint(self.settings.model) if Path(self.settings.model).is_dir() else None,
+            "weights": fingerprint(self.settings.model) if local else None,
+            "commit": None if local else cached_commit(self.settings.model),
+            "processes": processes,
         }
         try:
             if self._record.exists():
@@ -146,6 +152,11 @@ class Run:
             said.append("other data in the same files")
         if found.get("weights") not in (None, told["weights"]):
             said.append(f"other weights in {self.settings.model}")
+        if found.get("commit") not in (None, told["commit"]):
+            said.append(f"commit {found['commit']} of {self.settings.model}, not {told['commit']}")
+        if not self.finished and (processes := found.get("processes")) not in (None, told["processes"]):
+            again = f"`accelerate launch --num_processes {processes}` goes on with it"
+            said.append(f"{processes} processes, not {told['processes']} ({again})")
         if said:
             msg = f"{self.folder} began with {'; '.join(said)}: choose another folder for out, or remove this one"
             raise ConfigError(msg)

@@ -86,12 +86,15 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
     from transformers import PrinterCallback
 
     _check_launch()
+    # It comes first: from then on, the hub's cache tells which commit of a hub model this is.
+    tokenizer = load_tokenizer(run.settings.model)
     # The first process makes the folder before the others look at it.
-    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
-        checkpoint = run.open()
+    state = PartialState(cpu=not torch.cuda.is_available())
+    with state.main_process_first():
+        checkpoint = run.open(processes=state.num_processes)
     if run.finished:
         return run.model
-    trainer, rows = make(load_tokenizer(run.settings.model))
+    trainer, rows = make(tokenizer)
     trainer.remove_callback(PrinterCallback)
     step = 0 if checkpoint is None else json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
     processes = trainer.accelerator.num_processes

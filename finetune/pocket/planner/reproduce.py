@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from finetune.dabench.run import EvalSettings, run
+from finetune.origin import check_same_origin, is_made_of, note_origin
 from finetune.pocket.planner.drills import drills
 from finetune.pocket.planner.lessons import Course, course_rows, without_parameters
 from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.recipe import Recipe
 from finetune.sfta.align import AlignSettings, align
 from finetune.sfta.curves import learning_curves
-from finetune.sfta.encoding import RankingRow
+from finetune.sfta.encoding import RankingRow, file_sha256
+from finetune.sfta.export import ExportSettings, export, fingerprint
 from finetune.sfta.rollouts import RolloutSettings
 from finetune.sfta.sft import SFTSettings, train_sft
 from tool_specs.whole_files import write_whole, written_whole
@@ -38,15 +42,24 @@ COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval"
 class Reproduction:
     """The stages, each in a folder of its own; one that is finished is not done again.
 
+    What was made of something that has changed since is made again where that takes a minute, and refused where it
+    takes long: trainings and rollouts are removed by hand.
+
     Args:
         folder: Where everything goes.
         recipe: Counts, sizes and steps.
+
+    Raises:
+        ConfigError: The folder was begun with another recipe, or cannot be written to.
     """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
         self._console = Console(stderr=True)
+        told = TypeAdapter(Recipe).dump_python(recipe, mode="json", fallback=dict, warnings=False)
+        seeds = {"drill_seed": DRILL_SEED, "reminder_seed": REMINDER_SEED}
+        check_same_origin(folder, told | seeds, note=folder / "recipe.json")
 
     def run(self) -> Path:
         """Do every stage that is not done, and return the report."""
@@ -91,8 +104,13 @@ class Reproduction:
         from finetune.pocket.planner.network import make_untrained
 
         untrained, data = self.folder / "untrained", self.folder / "drills.jsonl"
-        if not untrained.is_dir():
+        made_of = {"lessons": file_sha256(self.lessons())}
+        if not is_made_of(untrained, made_of):
+            shutil.rmtree(untrained, ignore_errors=True)
             make_untrained(untrained, _texts(self.lessons()), size=self.recipe.size)
+            note_origin(untrained, made_of)
+        # The weights alone do not tell: the same random ones go with a tokenizer of other lessons.
+        check_same_origin(self.folder / "drilled", made_of)
         if not data.is_file():
             _write_shuffled(data, list(drills(self.recipe.drills, DRILL_SEED)))
         return train_sft(
@@ -132,9 +150,11 @@ class Reproduction:
 
     def rollouts(self) -> Path:
         """Candidates of the training pairs, drawn and scored, in one process for each core."""
-        path = self.folder / "rollouts.jsonl"
-        if path.is_file():
+        path, pairs = self.folder / "rollouts.jsonl", self.folder / "dabench" / "train.parquet"
+        made_of = {"planner": fingerprint(str(self.folder / "sft" / "model")), "pairs": file_sha256(pairs)}
+        if is_made_of(path, made_of):
             return path
+        check_same_origin(self.folder / "rollouts", made_of)
         shards = os.cpu_count() or 1
         parts = [
             RolloutSettings(
@@ -153,6 +173,7 @@ class Reproduction:
         with self._workers() as workers:
             made = list(workers.map(_rollout_lines, parts))
         write_whole(path, "".join(line for lines in made for line in lines))
+        note_origin(path, made_of)
         return path
 
     def rankings(self) -> Path:
@@ -162,16 +183,18 @@ class Reproduction:
         models that are added to them. The answers of the lessons end before the parameters: those of the community
         would undo what the rollouts teach.
         """
-        path = self.folder / "rankings.jsonl"
-        if path.is_file():
+        path, rollouts = self.folder / "rankings.jsonl", self.rollouts()
+        made_of = {"rollouts": file_sha256(rollouts)}
+        if is_made_of(path, made_of):
             return path
-        lines = self.rollouts().read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = rollouts.read_text(encoding="utf-8").splitlines(keepends=True)
         with self._workers() as workers, self._console.status("writing lessons for stage 2"):
             for row in chain.from_iterable(workers.map(_rows, self.recipe.reviews)):
                 answer = without_parameters(row)["completion"]
                 ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[answer], rewards=[1.0])
                 lines.append(ranking.model_dump_json() + "\n")
         write_whole(path, "".join(lines))
+        note_origin(path, made_of)
         return path
 
     def rrhf(self) -> Path:
@@ -184,11 +207,12 @@ class Reproduction:
 
     def export(self) -> Path:
         """The aligned planner as it is served."""
-        from finetune.sfta.export import ExportSettings, export
-
-        folder = self.folder / "planner"
-        if not folder.is_dir():
-            export(ExportSettings(model=self.folder / "rrhf" / "model", out=folder, dtype="float32"))
+        folder, trained = self.folder / "planner", self.folder / "rrhf" / "model"
+        made_of = {"weights": fingerprint(str(trained))}
+        if not is_made_of(folder, made_of):
+            shutil.rmtree(folder, ignore_errors=True)
+            export(ExportSettings(model=trained, out=folder, dtype="float32"))
+            note_origin(folder, made_of)
         return folder
 
     def evaluation(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,9 +52,9 @@ def call_pieces(*arguments: str, name: str = "draw_fox") -> list[Json]:
 
 @dataclass
 class ChatServer:
-    """Answers every request with `reply`, and remembers what it was asked."""
+    """Answers every request with `reply`, or what that makes of the request, and remembers what it was asked."""
 
-    reply: Json | list[Json] = field(default_factory=answer)
+    reply: Json | list[Json] | Callable[[Json], Json | list[Json]] = field(default_factory=answer)
     asked: list[Json] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     url: str = ""
@@ -63,12 +63,13 @@ class ChatServer:
     def asked_last(self) -> Json:
         return self.asked[-1]
 
-    def body(self) -> tuple[str, bytes]:
-        """Content type and body of the reply."""
-        if isinstance(self.reply, list):
-            events = [*map(json.dumps, self.reply), "[DONE]"]
+    def body(self, asked: Json) -> tuple[str, bytes]:
+        """Content type and body of the reply to a request."""
+        reply = self.reply(asked) if callable(self.reply) else self.reply
+        if isinstance(reply, list):
+            events = [*map(json.dumps, reply), "[DONE]"]
             return "text/event-stream", "".join(f"data: {event}\n\n" for event in events).encode()
-        return "application/json", json.dumps(self.reply).encode()
+        return "application/json", json.dumps(reply).encode()
 
 
 @contextmanager
@@ -78,9 +79,10 @@ def serving() -> Iterator[ChatServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            state.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.asked.append(asked)
             state.keys.append(self.headers.get("Authorization", ""))
-            kind, body = state.body()
+            kind, body = state.body(asked)
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -67,6 +67,18 @@ def test_calls_are_read_in_the_form_that_the_export_names(folder: Path, python: 
     assert parser() == "qwen3_xml"
 
 
+def test_weights_are_served_in_the_precision_that_the_export_names(folder: Path, python: Path, tmp_path: Path) -> None:
+    cuda = interpreter_with_vllm(tmp_path / "cuda", "vllm")
+
+    assert "--dtype" not in command(folder, port=8000, python=cuda)
+    (folder / "serving.json").write_text('{"tool_call_parser": "hermes", "dtype": "bfloat16"}')
+    told = command(folder, port=8000, python=cuda)
+    assert [told[n + 1] for n, flag in enumerate(told) if flag == "--dtype"] == ["bfloat16"]
+    assert command(folder, port=8000, python=cuda, extra=["--dtype", "float16"])[-2:] == ["--dtype", "float16"]
+    told = command(folder, port=8000, python=python)
+    assert [told[n + 1] for n, flag in enumerate(told) if flag == "--dtype"] == ["float32"]
+
+
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])
 def test_a_damaged_export_is_named(folder: Path, python: Path, text: str) -> None:
     (folder / "serving.json").write_text(text)

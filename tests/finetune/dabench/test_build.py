@@ -4,7 +4,8 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from finetune.dabench.collecting import REPEATED
 from finetune.dabench.duplicates import clusters
 from finetune.dabench.filters import NOT_ENGLISH, UNSAFE_TEXT
 from finetune.dabench.pairs import read_pairs, splits_in
-from finetune.dabench.splits import NEAR_HELD_BACK
+from finetune.dabench.splits import NEAR_GIVEN, NEAR_HELD_BACK
 from finetune.settings import load_settings
 from tests.finetune.dabench.evidence_world import LORA, SPECIAL, evidence, furnish, many, use
 from tool_specs.calls import parse_call
@@ -90,6 +91,7 @@ def test_the_datasets_library_opens_it_offline(world: Path, tmp_path: Path) -> N
 
     assert {name: len(rows) for name, rows in opened.items()} == Counter(pair.split for pair in built.pairs)
     card = (tmp_path / "data" / "README.md").read_text()
+    assert "Every pair of `unseen` has a model that no other split has. `time` has the newest models." in card
     assert "belong to the people who made them" in card
     assert f"| {UNSAFE_TEXT} | 1 |" in card
 
@@ -197,22 +199,56 @@ def test_without_a_catalog_or_evidence_it_says_what_to_do(tmp_path: Path) -> Non
         build(settings(tmp_path))
 
 
-def test_an_archive_brings_its_own_splits(world: Path, tmp_path: Path) -> None:
+def archive_of(folder: Path, pieces: list[Evidence], split_of: Callable[[int], str]) -> dict[str, object]:
+    """An archive of pieces, each with the split for its number, and the settings that read it."""
     records = [
-        {"id": piece.id, "text": piece.text, "set": "test" if n % 4 else "train", **piece.call}
+        {"id": piece.id, "text": piece.text, "set": split_of(n), **piece.call}
         | {"model": f"civitai:{piece.uses[0].model_id}@{piece.uses[0].version_id}"}
-        for n, piece in enumerate(many(40)[1])
+        for n, piece in enumerate(pieces)
     ]
-    (tmp_path / "archive.jsonl").write_text("\n".join(map(json.dumps, records)))
+    folder.mkdir(exist_ok=True)
+    (folder / "archive.jsonl").write_text("\n".join(map(json.dumps, records)))
     names = ("id", "text", "prompt", "sampler", "steps", "cfg_scale", "width", "height")
     lines = [f"  {name}: {name}" for name in names] + ["  split: set", "  checkpoint: model"]
-    (tmp_path / "mapping.yaml").write_text("record:\n" + "\n".join(lines))
+    (folder / "mapping.yaml").write_text("record:\n" + "\n".join(lines))
+    return {"archive": folder / "archive.jsonl", "mapping": folder / "mapping.yaml", "writer": "given"}
 
-    archive = {"archive": tmp_path / "archive.jsonl", "mapping": tmp_path / "mapping.yaml", "writer": "given"}
-    built = build_in(world, tmp_path, **archive)
+
+def test_an_archive_brings_its_own_splits(world: Path, tmp_path: Path) -> None:
+    pieces = many(40)[1]
+    built = build_in(world, tmp_path, **archive_of(tmp_path, pieces, lambda n: "test" if n % 4 else "train"))
 
     assert Counter(pair.split for pair in built.pairs) == {"train": 10, "test": 30}
-    assert {pair.instruction for pair in built.pairs} == {record["text"] for record in records}
+    assert {pair.instruction for pair in built.pairs} == {piece.text for piece in pieces}
+    card = (tmp_path / "data" / "README.md").read_text()
+    near = clusters([pair.reference for pair in built.pairs], similarity=0.6).tolist()
+    homes = {number: {pair.split for n, pair in zip(near, built.pairs, strict=True) if n == number} for number in near}
+    crossing = sum(len(homes[number]) > 1 for number in near)
+    assert crossing > 0
+    assert f"gives 40 pairs their split; {crossing} of them have near-duplicates in another" in card
+
+
+def test_what_is_near_to_a_given_split_is_left_out(world: Path, tmp_path: Path) -> None:
+    pieces = many(200)[1]
+    # The archive's own unseen pair has a model that many others have.
+    common = next(n for n, piece in enumerate(pieces) if piece.uses[0].model_id == 100)
+    given = {common: "unseen", common + 5: "test", common + 9: "train"}
+    twins = [replace(pieces[n], id=f"twin-{n}", text=f"{pieces[n].text}, seen from afar") for n in given]
+    archive = archive_of(tmp_path / "archive", [*pieces, *twins], lambda n: given.get(n, ""))
+    built = build_in(world, tmp_path, **archive)
+
+    splits = {pair.source: pair.split for pair in built.pairs}
+    assert {n: splits[f"train-{n}"] for n in given} == given
+    assert not [source for source in splits if source.startswith("twin")]
+    assert built.dropped[NEAR_GIVEN] >= 3
+    near = clusters([pair.reference for pair in built.pairs], similarity=0.6).tolist()
+    assert len({(number, pair.split) for number, pair in zip(near, built.pairs, strict=True)}) == len(set(near))
+    card = (tmp_path / "data" / "README.md").read_text()
+    assert f"| {NEAR_GIVEN} | {built.dropped[NEAR_GIVEN]} |" in card
+    elsewhere = {parse_spec_id(m)[0] for pair in built.pairs if pair.split != "unseen" for m in pair.models}
+    unseen = {pair.source: {parse_spec_id(m)[0] for m in pair.models} for pair in built.pairs if pair.split == "unseen"}
+    assert [source for source, models in unseen.items() if models <= elsewhere] == [f"train-{common}"]
+    assert f"{len(unseen) - 1} of {len(unseen)} pairs of `unseen` have a model that no other split has" in card
 
 
 def test_the_commands(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune.dabench.calls import Dropped
-from finetune.dabench.splits import NEAR_HELD_BACK, Member, Shares, assign
+from finetune.dabench.splits import NEAR_GIVEN, NEAR_HELD_BACK, Member, Shares, assign
 from tool_specs.naming import parse_spec_id
 
 FIRST = date(2023, 1, 1)
@@ -94,6 +95,24 @@ def test_what_is_near_to_a_pair_held_back_is_left_out() -> None:
 def test_dev_and_test_ask_for_no_version_that_training_does_not_know() -> None:
     members = [member(n, n + 1) for n in range(100)]
     assert set(assign(members, range(100), Shares(dev=0.4, test=0.4, unseen=0), seed=0)) == {"train"}
+
+
+def test_given_splits_are_kept_and_what_is_near_to_them_is_left_out() -> None:
+    given = [
+        replace(member(0, 1), given="test"),
+        replace(member(1, 2), given="train"),
+        replace(member(2, 3), given="x"),
+    ]
+    splits = assign([*given, member(3, 4), member(4, 5)], [0, 1, 1, 0, 4], Shares(unseen=0), seed=0)
+    assert splits == ["test", "train", "x", Dropped(NEAR_GIVEN), "train"]
+
+
+def test_models_of_given_splits_are_neither_unseen_nor_new() -> None:
+    given = [replace(member(n, n, day=99), given="train") for n in range(1, 60)]
+    ours = [member(n + 100, n, day=n) for n in range(1, 60)]
+    shares = Shares(dev=0, test=0, unseen=0.4, time=0.4)
+    assert {"unseen", "time"} <= set(assign(ours, range(59), shares, seed=0))
+    assert set(assign([*given, *ours], range(118), shares, seed=0)) == {"train"}
 
 
 @settings(max_examples=60, deadline=None)

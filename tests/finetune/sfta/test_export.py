@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -71,6 +72,27 @@ def test_whole_model_is_exported_too(planner: Path, tmp_path: Path) -> None:
     expected, found = (logits(AutoModelForCausalLM.from_pretrained(place), planner) for place in (planner, folder))
     assert torch.equal(found, expected)
     assert json.loads((folder / "serving.json").read_text(encoding="utf-8"))["tool_call_parser"] == "qwen3_xml"
+
+
+def test_the_card_says_what_is_in_the_folder(planner: Path, adapter: Path, tmp_path: Path) -> None:
+    def head(folder: Path) -> dict[str, object]:
+        return yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+
+    assert (head(adapter)["library_name"], "lora" in head(adapter)["tags"]) == ("peft", True)
+    merged = export(ExportSettings(model=adapter, out=tmp_path / "served", dtype="bfloat16"))
+    changed = {"library_name": "transformers", "tags": ["diffagent", "tool-calling", "sft"]}
+    assert head(merged) == {**head(adapter), **changed}
+    told = (merged / "README.md").read_text(encoding="utf-8")
+    assert "## Do it again" in told
+    assert "The adapter is merged into the weights of the model that it was trained on, in bfloat16;" in told
+
+    again = export(ExportSettings(model=merged, out=tmp_path / "again", dtype="float32"))
+    assert head(again) == head(merged)
+    told = (again / "README.md").read_text(encoding="utf-8")
+    assert (told.count("## Export"), "Whole weights, in float32;" in told) == (1, True)
+    (merged / "README.md").write_text("# Mine\n")
+    plain = export(ExportSettings(model=merged, out=tmp_path / "plain"))
+    assert (plain / "README.md").read_text().startswith("# Mine\n\n## Export\nWhole weights, in bfloat16;")
 
 
 def test_adapter_of_another_base_is_refused(planner: Path, adapter: Path, tmp_path: Path) -> None:

@@ -303,6 +303,39 @@ def test_other_weights_in_the_same_folder_are_refused(
         train_sft(settings(model=str(base), max_steps=1))
 
 
+def test_another_number_of_processes_is_refused_until_the_run_is_finished(settings: Callable[..., SFTSettings]) -> None:
+    given = settings(max_steps=400, save_steps=1000)
+    stopped(given, signal.SIGINT, after=2)
+    record = given.out / "run.json"
+    told = json.loads(record.read_text(encoding="utf-8"))
+    assert told["processes"] == 1
+    record.write_text(json.dumps({**told, "processes": 2}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"2 processes, not 1 \(`accelerate launch --num_processes 2` goes"):
+        train_sft(given)
+    (given.out / "model").mkdir()
+    assert train_sft(given) == given.out / "model"
+
+
+def test_a_hub_model_is_known_by_its_commit(
+    planner: Path, settings: Callable[..., SFTSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    model = tmp_path / "models--someone--planner"
+    for commit in ("1" * 40, "2" * 40):
+        shutil.copytree(planner, model / "snapshots" / commit)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("1" * 40)
+    given = settings(model="someone/planner", max_steps=1)
+    train_sft(given)
+    assert json.loads((given.out / "run.json").read_text(encoding="utf-8"))["commit"] == "1" * 40
+    train_sft(given)
+
+    (model / "refs" / "main").write_text("2" * 40)
+    with pytest.raises(ConfigError, match=r"began with commit 1{40} of someone/planner, not 2{40}"):
+        train_sft(given)
+
+
 def test_several_gpus_want_several_processes(
     settings: Callable[..., SFTSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

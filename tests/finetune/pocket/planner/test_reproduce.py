@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,37 @@ from click.testing import CliRunner
 
 from finetune.cli.main import diffagent_train
 from finetune.dabench.pairs import read_pairs
+from finetune.pocket.planner.recipe import FULL, QUICK
+from finetune.pocket.planner.reproduce import Reproduction
+from tests.finetune.sfta.tiny_planner import save_planner
+from tool_specs.exceptions import ConfigError
+
+
+def test_a_folder_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path) -> None:
+    out = tmp_path / "planner"
+    Reproduction(out, QUICK).dataset()
+    Reproduction(out, QUICK).dataset()
+    with pytest.raises(ConfigError, match=r"planner was begun with another align_epochs, .*counts, .*remove this one"):
+        Reproduction(out, FULL)
+    shutil.rmtree(out)
+    Reproduction(out, FULL)
+
+
+def test_quick_has_a_folder_of_its_own() -> None:
+    told = CliRunner().invoke(diffagent_train, ["reproduce", "--help"], terminal_width=200).output
+    assert "pocket-planner; with --quick, pocket-planner-quick" in told
+
+
+def test_the_planner_is_exported_again_when_it_was_trained_again(tmp_path: Path) -> None:
+    stages = Reproduction(tmp_path, QUICK)
+    trained = save_planner(tmp_path / "rrhf" / "model")
+    weights = stages.export() / "model.safetensors"
+    first, made = weights.read_bytes(), weights.stat().st_mtime_ns
+    assert stages.export().joinpath("model.safetensors").stat().st_mtime_ns == made
+
+    shutil.rmtree(trained)
+    save_planner(trained, seed=1)
+    assert stages.export().joinpath("model.safetensors").read_bytes() != first
 
 
 @pytest.mark.slow
@@ -39,3 +71,25 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
     assert "rrhf − sft" in report
     assert "Models that came after training" in report
     assert (out / "curves.png").stat().st_size > 1000
+    check_a_second_run(out)
+
+
+def check_a_second_run(out: Path) -> None:
+    """Nothing is made twice, and nothing is taken for what it is not made of."""
+    stages = Reproduction(out, QUICK)
+    products = ("lessons.jsonl", "rollouts.jsonl", "rankings.jsonl", "rrhf/model/README.md", "planner/README.md")
+    before = [(out / product).stat().st_mtime_ns for product in products]
+    for stage in (stages.lessons, stages.sft, stages.rollouts, stages.rankings, stages.rrhf, stages.export):
+        stage()
+    assert [(out / product).stat().st_mtime_ns for product in products] == before
+
+    rollouts = out / "rollouts.jsonl"
+    shorter = "".join(rollouts.read_text(encoding="utf-8").splitlines(keepends=True)[:8])
+    rollouts.write_text(shorter, encoding="utf-8")
+    assert stages.rankings().read_text(encoding="utf-8").startswith(shorter + '{"id":"made up')
+    with pytest.raises(ConfigError, match=r"rrhf began with other data in the same files.*remove this one"):
+        stages.rrhf()
+
+    shutil.copy(out / "dpo" / "model" / "model.safetensors", out / "sft" / "model")
+    with pytest.raises(ConfigError, match=r"rollouts was begun with another planner; choose another out, or remove"):
+        stages.rollouts()
