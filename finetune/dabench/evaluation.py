@@ -68,7 +68,7 @@ def evaluate(
     """Ask every planner about every pair, pair after pair, so that what an interrupted run left can be compared.
 
     Each row is written to `FILE_NAME` in `folder` as soon as it is known. Run again, only what is missing is done:
-    questions that were not asked, or that changed, and pictures that were not drawn.
+    questions that were not asked, or that changed; pictures that were not drawn, or whose weights or reward changed.
 
     Args:
         pairs: Of any splits.
@@ -100,7 +100,7 @@ def evaluate(
                 row = before = known.get(asking.key)
                 if row is None or row.question != asking.question:
                     row = _asked(asking, pair, planner, shortlist, shortlister)
-                if studio is not None and row.pictures != pictures and pair.call is not None and pair.reference:
+                if studio is not None and pair.call is not None and pair.reference:
                     row = _drawn(row, pair, studio, pictures)
                 if row is not before:
                     lines.append(row)
@@ -138,7 +138,13 @@ def _asked(
 
 
 def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:
-    """The row with the mean reward of its pictures; without a valid call there are none, and the reward is 0."""
+    """The row with the mean reward of its pictures; without a valid call there are none, and the reward is 0.
+
+    A row that has it from as many pictures, the same weights and the same reward stays as it is.
+    """
+    stamp = studio.stamp(row.call) if row.call is not None else ""
+    if (row.pictures, row.judged) == (pictures, stamp):
+        return row
     if row.call is None:
         return row.model_copy(update={"reward": 0.0, "pictures": pictures})
     judged = studio.judgements(row.call, pair, pictures=pictures)
@@ -147,6 +153,7 @@ def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:
         "reward": fmean(one.reward for one in judged),
         "scores": {name: fmean(one.scores[name] for one in good) for name in (good[0].scores if good else ())},
         "pictures": pictures,
+        "judged": stamp,
         "drawn": bool(good),
         "fault": next((one.fault for one in judged if one.fault), None),
     }

@@ -42,9 +42,12 @@ def pocket_studio(folder: Path, *, pictures: Path | None = None) -> Studio:
         folder: Where judgements are kept.
         pictures: Where pictures are kept; without it they are not.
     """
-    from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.backends.diffusers_backend import DiffusersBackend, shipped_file
     from diffagent_tools.rewards.unified import UnifiedReward
     from finetune.dabench.drawing import Studio
+    from finetune.dabench.drawn_weights import DrawnWeights
     from tool_specs.catalog import Catalog
 
-    return Studio(DiffusersBackend(Catalog.pocket()), UnifiedReward.pocket(), folder, pictures=pictures)
+    catalog = Catalog.pocket()
+    weights = DrawnWeights(catalog, shipped_file)
+    return Studio(DiffusersBackend(catalog), UnifiedReward.pocket(), folder, pictures=pictures, weights=weights)
