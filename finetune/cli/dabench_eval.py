@@ -71,6 +71,8 @@ def command(
       random[:SEED]            any tool, any valid arguments
       local[:FOLDER]           a tuned planner in process; the shipped one by default
       endpoint:URL:MODEL       any OpenAI-compatible server; its key in DIFFAGENT_API_KEY
+      closed_book:local:FOLDER, closed_book:endpoint:URL:MODEL
+                               the same, offered no tools: names are from memory
 
     \b
     Examples:

@@ -11,11 +11,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import Runnable
 
 from diffagent_tools.planning import SHORTLIST_SIZE, Reading, conversation, read_answer
 from diffagent_tools.tools.generation import tool_schemas
+from finetune.dabench.closed_book import read_from_memory, with_written_call
 from finetune.dabench.drawing import Studio
 from finetune.dabench.pairs import Pair
 from finetune.dabench.results import Result, answered, unanswered
@@ -41,18 +43,21 @@ class Planner:
         model: A chat model with `bind_tools`.
         version: What its answers depend on beside the settings that the model tells LangChain, such as its weights.
             Where it changed, rows of an earlier run are asked again.
+        closed_book: Whether no tools are offered, as in the paper: every name in the answer is one from memory, and is
+            looked up in the whole catalog.
     """
 
     name: str
     model: BaseChatModel
     version: str = ""
+    closed_book: bool = False
 
     @property
     def identity(self) -> str:
         """Stands for the model and its settings."""
         # What cannot be written as JSON is named by its type: a representation may hold an address in memory.
         settings = json.dumps(self.model._identifying_params, sort_keys=True, default=lambda one: type(one).__name__)
-        return f"{type(self.model).__name__} {settings} {self.version}"
+        return f"{type(self.model).__name__} {settings} {self.version}{' closed book' if self.closed_book else ''}"
 
 
 def evaluate(
@@ -112,10 +117,12 @@ def evaluate(
 def _asked(
     row: Result, pair: Pair, planner: Planner, shortlist: Shortlist | None, shortlister: AnyShortlister
 ) -> Result:
-    """Ask one planner; with nothing on offer, as in serving, nobody is asked."""
-    if shortlist is None or not shortlist.hits:
-        return row
-    bound = planner.model.bind_tools(tool_schemas(shortlist))
+    """Ask one planner; with nothing on offer, as in serving, nobody is asked who is to choose of it."""
+    bound: Runnable[LanguageModelInput, AIMessage] = planner.model
+    if not planner.closed_book:
+        if shortlist is None or not shortlist.hits:
+            return row
+        bound = planner.model.bind_tools(tool_schemas(shortlist))
     messages = conversation([HumanMessage(pair.instruction)])
     started = time.perf_counter()
     try:
@@ -134,7 +141,12 @@ def _asked(
         )
         raise BackendError(msg) from error
     seconds = time.perf_counter() - started
-    return answered(row, answer, read_answer(answer, shortlist), shortlister.catalog, seconds)
+    if planner.closed_book:
+        reading = read_from_memory(with_written_call(answer), shortlister.catalog)
+    else:
+        assert shortlist is not None
+        reading = read_answer(answer, shortlist)
+    return answered(row, answer, reading, shortlister.catalog, seconds)
 
 
 def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:

@@ -9,9 +9,11 @@ import pytest
 
 from finetune.cli.main import main
 from finetune.dabench.drawing import FILE_NAME, Judgement
+from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import write_pairs
 from finetune.json_lines import JsonLines
-from finetune.sfta.rollouts import Rollout
+from finetune.sfta.rollouts import Rollout, RolloutSettings
+from finetune.sfta.rollouts_on_ray import RolloutWorker
 from tests.own_catalog import ANIMALS, OwnCatalog, own_catalog, own_pairs
 from tool_specs.pocket import POCKET_DIR
 from tool_specs.store.database import CatalogDatabase
@@ -79,3 +81,17 @@ def test_without_rewards_or_a_catalog_it_says_what_is_missing(
     assert main([*words, f"catalog={tmp_path / 'none'}"]) == 2
     assert "there is no catalog in" in capsys.readouterr().err
     assert not (tmp_path / "rows").exists()
+
+
+def test_a_worker_of_a_cluster_makes_them_too_and_says_what_it_leaves_out(
+    own: OwnCatalog, tiny_planner: Path, tmp_path: Path
+) -> None:
+    places = {"model": tiny_planner, "data": tmp_path, "out": tmp_path, "catalog": own.catalog}
+    worker = RolloutWorker(RolloutSettings(**places, sampled=0, perturbed=0).model_dump_json())
+    *_, tax = own_pairs()
+    made = worker({"pair": tax.model_dump_json()})
+    assert made["made"]
+    assert Rollout.model_validate_json(str(made["row"])).rewards[-1] == 1.0
+    left_out = worker({"pair": tax.model_copy(update={"instruction": "!!!"}).model_dump_json()})
+    assert not left_out["made"]
+    assert "holds no words" in LeftOut.model_validate_json(str(left_out["row"])).reason
