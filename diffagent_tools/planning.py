@@ -104,8 +104,18 @@ def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec], networks: Sequenc
 
 def read_answer(answer: AIMessage, shortlist: Shortlist) -> Reading:
     """Check a planner's answer against the tools of a shortlist."""
-    networks = [hit.spec for hit in shortlist.networks]
-    asked = asked_in(answer, offered(shortlist), networks)
+    return read_call(answer, offered(shortlist), [hit.spec for hit in shortlist.networks])
+
+
+def read_call(answer: AIMessage, tools: Mapping[str, ToolSpec], networks: Sequence[ToolSpec]) -> Reading:
+    """Check a planner's answer against tools and networks.
+
+    Args:
+        answer: What the planner said.
+        tools: The checkpoint behind each tool that may be called.
+        networks: Those that may be used.
+    """
+    asked = asked_in(answer, tools, networks)
     if asked is None or asked.spec is None or asked.problem:
         return Reading(asked, None, asked.problem if asked else None)
     try:
@@ -130,4 +140,6 @@ def _broken_off(answer: AIMessage) -> str | None:
 
 def _unknown(name: str, tools: Mapping[str, ToolSpec]) -> str | None:
     """Why a name cannot be called."""
-    return None if name in tools else f"there is no tool {name[:64]!r}; call one of {', '.join(tools)}"
+    if name in tools:
+        return None
+    return f"there is no tool {name[:64]!r}" + (f"; call one of {', '.join(tools)}" if tools else "")

@@ -6,13 +6,15 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from diffagent_tools.devices import fitting_threads, one_load_at_a_time, require, torch_device
-from diffagent_tools.rewards.folders import find_folder, load_model, read
+from diffagent_tools.rewards.folders import FILES, find_folder, load_model, read
 from diffagent_tools.rewards.protocol import check_pairs
-from tool_specs.exceptions import WeightsError
+from tool_specs.exceptions import ConfigError, WeightsError
+from tool_specs.file_fingerprints import fingerprint_of
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +54,21 @@ class LearnedReward(ABC):
         source = self._source
         label = source.resolve().name if isinstance(source, Path) else source.rstrip("/").rpartition("/")[2]
         return f"{self.kind}-{label}"
+
+    @cached_property
+    def identity(self) -> str:
+        """The name with a fingerprint of the files in the model's folder, which is read once.
+
+        Raises:
+            ConfigError: The folder is missing or cannot be read.
+        """
+        folder = find_folder(self._source)
+        files = sorted(path for pattern in FILES for path in folder.glob(pattern))
+        try:
+            return f"{self.name} {fingerprint_of(files)}"
+        except OSError as error:
+            msg = f"the model in {folder} cannot be read ({error.strerror or error}); download or train it again"
+            raise ConfigError(msg) from error
 
     @classmethod
     @abstractmethod

@@ -29,6 +29,29 @@ class Reward(Protocol):
         ...
 
 
+@runtime_checkable
+class IdentifiedReward(Reward, Protocol):
+    """A reward that can be told from another of the same name."""
+
+    @property
+    def identity(self) -> str:
+        """Changes with everything that a score depends on beside the picture and its prompt: weights, scales, shares.
+
+        Raises:
+            ConfigError: What it depends on cannot be read.
+        """
+        ...
+
+
+def identity_of(reward: Reward) -> str:
+    """What scores of a reward may be kept under; of a reward that is not an `IdentifiedReward`, its name.
+
+    Raises:
+        ConfigError: What the reward depends on cannot be read.
+    """
+    return reward.identity if isinstance(reward, IdentifiedReward) else reward.name
+
+
 def check_pairs(images: Sequence[Image], prompts: Sequence[str]) -> None:
     """See that each picture has its prompt.
 

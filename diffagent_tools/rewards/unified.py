@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from diffagent_tools.rewards.clip import CLIPReward
-from diffagent_tools.rewards.protocol import Reward
+from diffagent_tools.rewards.protocol import Reward, identity_of
 from tool_specs.exceptions import ConfigError, RequestError
 from tool_specs.pocket import pocket_calibration
 from tool_specs.whole_files import write_whole
@@ -173,6 +174,24 @@ class UnifiedReward:
     def pocket(cls) -> Self:
         """The one that ships: CLIP score of the pocket model, on the scale of ordinary pocket pictures."""
         return cls([CLIPReward()], Calibration.load(pocket_calibration()))
+
+    @cached_property
+    def identity(self) -> str:
+        """The rewards in it, each with its weights, its scale and its share.
+
+        Raises:
+            ConfigError: What a reward in it depends on cannot be read.
+        """
+        told = {
+            one.name: {
+                "reward": identity_of(one),
+                "mean": self._scales[one.name].mean,
+                "std": self._scales[one.name].std,
+                "weight": self._weights[one.name],
+            }
+            for one in self._rewards
+        }
+        return f"{self.name} {json.dumps(told, sort_keys=True)}"
 
     def score(self, images: Sequence[Image], prompts: Sequence[str]) -> list[float]:
         """The unified reward of each picture, 0 to 1.

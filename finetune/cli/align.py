@@ -16,7 +16,7 @@ def command(words: tuple[str, ...]) -> None:
 
     \b
     Examples:
-      diffagent-train align align-qwen3-4b.yaml model=runs/merged data=rollouts.jsonl out=runs/rrhf
+      diffagent-train align align-qwen3-4b.yaml model=runs/merged data=runs/rollouts/rollouts-0-of-1.jsonl out=runs/rrhf
       diffagent-train align model=planner data=rollouts.jsonl out=runs/dpo method=dpo beta=0.2
     """  # noqa: D301 - the \b is click's mark for lines to keep
     from finetune.sfta.align import AlignSettings, align

@@ -24,7 +24,12 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Planner to ask (repeat for more); NAME is what the report calls it. Default: retrieval, popularity, nearest "
     "and random.",
 )
-@click.option("--draw", is_flag=True, default=None, help="Draw every call and judge the picture.")
+@click.option(
+    "--draw",
+    is_flag=True,
+    default=None,
+    help="Draw every call and judge the picture; with --catalog, DIFFAGENT_REWARDS names the reward models.",
+)
 @click.option(
     "--pictures", type=click.IntRange(min=1), metavar="N", help="Draw N of each call; their mean counts. Default: 1."
 )
@@ -66,6 +71,8 @@ def command(
       random[:SEED]            any tool, any valid arguments
       local[:FOLDER]           a tuned planner in process; the shipped one by default
       endpoint:URL:MODEL       any OpenAI-compatible server; its key in DIFFAGENT_API_KEY
+      closed_book:local:FOLDER, closed_book:endpoint:URL:MODEL
+                               the same, offered no tools: names are from memory
 
     \b
     Examples:

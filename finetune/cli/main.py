@@ -32,7 +32,8 @@ def diffagent_train() -> None:
     \b
     Examples:
       diffagent-train sft sft-qwen3-4b.yaml data=bench/sft.jsonl out=runs/sft
-      diffagent-train align align-qwen3-4b.yaml model=runs/merged data=rollouts.jsonl out=runs/rrhf
+      diffagent-train rollouts rollouts-qwen3-4b.yaml model=runs/merged data=data/dabench out=runs/rollouts
+      diffagent-train align align-qwen3-4b.yaml model=runs/merged out=runs/rrhf
       diffagent-train export model=runs/rrhf/model out=planner
       diffagent-train reproduce --pocket
 

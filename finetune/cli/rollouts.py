@@ -12,17 +12,24 @@ from finetune.cli.words import settings_from, words_argument
 def command(words: tuple[str, ...]) -> None:
     """Draw and score several calls for each instruction: what `align` learns from.
 
-    Prints the file of the rows. Run again, it goes on where it was stopped. This command draws pocket models only.
+    Prints the file of the rows. Run again, it goes on where it was stopped. Pairs that no rollout can be made of are
+    counted with the reason. The models that ship are drawn, or with `catalog` your own: their weights are found as
+    `diffagent draw --stored` finds them, and DIFFAGENT_REWARDS names the folder of the reward models that judge.
 
     \b
     Examples:
       diffagent-train rollouts model=runs/sft/model data=data/dabench out=runs/rollouts limit=500
+      diffagent-train rollouts rollouts-qwen3-8b.yaml catalog=~/.cache/diffagent/catalog data=data/dabench
       diffagent-train rollouts rollouts.yaml shard=0 shards=4
       diffagent-train rollouts rollouts.yaml workers=ray
     """  # noqa: D301 - the \b is click's mark for lines to keep
+    from finetune.dabench.left_out import LeftOut, counted
     from finetune.sfta.rollout_run import run_rollouts
     from finetune.sfta.rollouts import RolloutSettings
 
     settings = settings_from(RolloutSettings, words)
-    run_rollouts(settings)
+    left_out: list[LeftOut] = []
+    run_rollouts(settings, on_left_out=left_out.append)
+    if left_out:
+        click.echo("\n".join(["left out:", *counted(left_out)]), err=True)
     click.echo(settings.rows)

@@ -12,14 +12,19 @@ from finetune.cli.words import settings_from, words_argument
 def command(words: tuple[str, ...]) -> None:
     """Write what a planner reads and should answer for each pair of a data set, in the words of its chat template.
 
-    Prints the number of rows and their file, which `diffagent-train sft` takes.
+    Prints the number of rows and their file, which `diffagent-train sft` takes. Pairs that have no row are counted with
+    the reason.
 
     \b
     Examples:
       diffagent-train samples model=Qwen/Qwen3-4B data=data/dabench catalog=~/.cache/diffagent/catalog out=sft.jsonl
       diffagent-train samples model=planner data=data/dabench out=closed.jsonl closed_book=true
     """  # noqa: D301 - the \b is click's mark for lines to keep
+    from finetune.dabench.left_out import counted
     from finetune.sfta.sample_rows import SampleSettings, write_samples
 
     settings = settings_from(SampleSettings, words)
-    click.echo(f"{write_samples(settings)} rows: {settings.out}")
+    written = write_samples(settings)
+    if written.left_out:
+        click.echo("\n".join(["left out:", *counted(written.left_out)]), err=True)
+    click.echo(f"{written.rows} rows: {settings.out}")

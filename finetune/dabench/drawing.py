@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from diffagent_tools.backends.protocol import Backend
 from diffagent_tools.rewards.faults import find_fault
-from diffagent_tools.rewards.protocol import Reward
+from diffagent_tools.rewards.protocol import Reward, identity_of
 from diffagent_tools.rewards.unified import reward_and_parts
+from finetune.dabench.drawn_weights import DrawnWeights
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from tool_specs.calls import Call, parse_call
-from tool_specs.exceptions import BackendError, CallError, WeightsError
+from tool_specs.exceptions import BackendError, CallError, DownloadError, WeightsError
 
 FILE_NAME: Final = "drawings.jsonl"
 
@@ -28,7 +29,7 @@ class Judgement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
-    """Hash of the call with its seed, the text that the picture was judged by, and the reward's name."""
+    """Hash of the call with its seed, the text that the picture was judged by, and the studio's stamp for the call."""
     reward: float
     scores: dict[str, float] = {}
     fault: str | None = None
@@ -48,12 +49,23 @@ class Studio:
         reward: Judges, by the pair's reference.
         folder: Where judgements are kept.
         pictures: Where pictures are kept; without it they are not.
+        weights: Tells the weights that the backend draws with from others of the same ids; without it a model whose
+            file was replaced is not drawn again.
     """
 
-    def __init__(self, backend: Backend, reward: Reward, folder: Path, *, pictures: Path | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        reward: Reward,
+        folder: Path,
+        *,
+        pictures: Path | None = None,
+        weights: DrawnWeights | None = None,
+    ) -> None:
         self._backend = backend
         self._reward = reward
         self._pictures = pictures
+        self._weights = weights
         self._lines = JsonLines(folder / FILE_NAME, Judgement)
         self._known = {row.key: row for row in self._lines.read()}
 
@@ -61,6 +73,29 @@ class Studio:
     def judge(self) -> str:
         """Name of the reward."""
         return self._reward.name
+
+    def making(self) -> dict[str, str]:
+        """What all judgements here depend on: the reward, and the models of the catalog with their weights.
+
+        Raises:
+            ConfigError: A reward model cannot be read.
+            WeightsError: A file that ships cannot be read.
+        """
+        told = {"reward": _digest(identity_of(self._reward))}
+        return told if self._weights is None else {**told, "catalog": self._weights.of_catalog()}
+
+    def stamp(self, call: Mapping[str, object]) -> str:
+        """Stands for the reward and for the weights that a call is drawn with: what a judgement depends on beside it.
+
+        Args:
+            call: As JSON.
+
+        Raises:
+            ConfigError: A reward model cannot be read.
+            WeightsError: A model that the call names is nowhere.
+        """
+        weights = self._weights.of_call(parse_call(call)) if self._weights is not None else {}
+        return _digest(identity_of(self._reward), weights)
 
     def judged(self, call: Mapping[str, object], pair: Pair, *, number: int = 0) -> Judgement:
         """Draw and judge the call of a pair.
@@ -72,9 +107,11 @@ class Studio:
 
         Raises:
             WeightsError: A model on offer cannot be loaded: another planner would fail just so.
+            DownloadError: Likewise one that is to be downloaded.
+            ConfigError: A reward model cannot be read.
         """
         seeded = parse_call(call).model_copy(update={"seed": seed_of(pair.id, number)})
-        key = _digest(seeded.model_dump(mode="json"), pair.reference, self._reward.name)
+        key = _digest(seeded.model_dump(mode="json"), pair.reference, self.stamp(call))
         if key not in self._known:
             self._known[key] = self._draw(seeded, pair.reference, key)
             self._lines.append(self._known[key])
@@ -87,7 +124,7 @@ class Studio:
     def _draw(self, call: Call, reference: str, key: str) -> Judgement:
         try:
             drawing = self._backend.draw(call)
-        except WeightsError:
+        except (WeightsError, DownloadError):
             raise
         except (CallError, BackendError) as error:
             return Judgement(key=key, reward=0.0, fault=str(error))

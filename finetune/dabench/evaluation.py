@@ -11,11 +11,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import Runnable
 
 from diffagent_tools.planning import SHORTLIST_SIZE, Reading, conversation, read_answer
 from diffagent_tools.tools.generation import tool_schemas
+from finetune.dabench.closed_book import read_from_memory, with_written_call
 from finetune.dabench.drawing import Studio
 from finetune.dabench.pairs import Pair
 from finetune.dabench.results import Result, answered, unanswered
@@ -41,18 +43,21 @@ class Planner:
         model: A chat model with `bind_tools`.
         version: What its answers depend on beside the settings that the model tells LangChain, such as its weights.
             Where it changed, rows of an earlier run are asked again.
+        closed_book: Whether no tools are offered, as in the paper: every name in the answer is one from memory, and is
+            looked up in the whole catalog.
     """
 
     name: str
     model: BaseChatModel
     version: str = ""
+    closed_book: bool = False
 
     @property
     def identity(self) -> str:
         """Stands for the model and its settings."""
         # What cannot be written as JSON is named by its type: a representation may hold an address in memory.
         settings = json.dumps(self.model._identifying_params, sort_keys=True, default=lambda one: type(one).__name__)
-        return f"{type(self.model).__name__} {settings} {self.version}"
+        return f"{type(self.model).__name__} {settings} {self.version}{' closed book' if self.closed_book else ''}"
 
 
 def evaluate(
@@ -68,7 +73,7 @@ def evaluate(
     """Ask every planner about every pair, pair after pair, so that what an interrupted run left can be compared.
 
     Each row is written to `FILE_NAME` in `folder` as soon as it is known. Run again, only what is missing is done:
-    questions that were not asked, or that changed, and pictures that were not drawn.
+    questions that were not asked, or that changed; pictures that were not drawn, or whose weights or reward changed.
 
     Args:
         pairs: Of any splits.
@@ -100,7 +105,7 @@ def evaluate(
                 row = before = known.get(asking.key)
                 if row is None or row.question != asking.question:
                     row = _asked(asking, pair, planner, shortlist, shortlister)
-                if studio is not None and row.pictures != pictures and pair.call is not None and pair.reference:
+                if studio is not None and pair.call is not None and pair.reference:
                     row = _drawn(row, pair, studio, pictures)
                 if row is not before:
                     lines.append(row)
@@ -112,10 +117,12 @@ def evaluate(
 def _asked(
     row: Result, pair: Pair, planner: Planner, shortlist: Shortlist | None, shortlister: AnyShortlister
 ) -> Result:
-    """Ask one planner; with nothing on offer, as in serving, nobody is asked."""
-    if shortlist is None or not shortlist.hits:
-        return row
-    bound = planner.model.bind_tools(tool_schemas(shortlist))
+    """Ask one planner; with nothing on offer, as in serving, nobody is asked who is to choose of it."""
+    bound: Runnable[LanguageModelInput, AIMessage] = planner.model
+    if not planner.closed_book:
+        if shortlist is None or not shortlist.hits:
+            return row
+        bound = planner.model.bind_tools(tool_schemas(shortlist))
     messages = conversation([HumanMessage(pair.instruction)])
     started = time.perf_counter()
     try:
@@ -134,11 +141,22 @@ def _asked(
         )
         raise BackendError(msg) from error
     seconds = time.perf_counter() - started
-    return answered(row, answer, read_answer(answer, shortlist), shortlister.catalog, seconds)
+    if planner.closed_book:
+        reading = read_from_memory(with_written_call(answer), shortlister.catalog)
+    else:
+        assert shortlist is not None
+        reading = read_answer(answer, shortlist)
+    return answered(row, answer, reading, shortlister.catalog, seconds)
 
 
 def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:
-    """The row with the mean reward of its pictures; without a valid call there are none, and the reward is 0."""
+    """The row with the mean reward of its pictures; without a valid call there are none, and the reward is 0.
+
+    A row that has it from as many pictures, the same weights and the same reward stays as it is.
+    """
+    stamp = studio.stamp(row.call) if row.call is not None else ""
+    if (row.pictures, row.judged) == (pictures, stamp):
+        return row
     if row.call is None:
         return row.model_copy(update={"reward": 0.0, "pictures": pictures})
     judged = studio.judgements(row.call, pair, pictures=pictures)
@@ -147,6 +165,7 @@ def _drawn(row: Result, pair: Pair, studio: Studio, pictures: int) -> Result:
         "reward": fmean(one.reward for one in judged),
         "scores": {name: fmean(one.scores[name] for one in good) for name in (good[0].scores if good else ())},
         "pictures": pictures,
+        "judged": stamp,
         "drawn": bool(good),
         "fault": next((one.fault for one in judged if one.fault), None),
     }

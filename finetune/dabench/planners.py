@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -111,10 +111,7 @@ def _local(name: str, argument: str, source: Source) -> Planner:  # noqa: ARG001
     from finetune.dabench.evaluation import Planner
 
     model = LocalChatDiffAgent(folder=Path(argument)) if argument else LocalChatDiffAgent()
-    if not model.folder.is_dir():
-        msg = f"the planner {name!r} has no folder {model.folder}; write local:FOLDER with the folder of its weights"
-        raise ConfigError(msg)
-    return Planner(name, model, version=_stamp(path for path in model.folder.rglob("*") if path.is_file()))
+    return Planner(name, model, version=_stamp_of_folder(name, model.folder))
 
 
 def _endpoint(name: str, argument: str, source: Source) -> Planner:  # noqa: ARG001 - it brings all it needs
@@ -131,6 +128,23 @@ def _endpoint(name: str, argument: str, source: Source) -> Planner:  # noqa: ARG
     return Planner(name, ChatDiffAgent(model=match["model"], base_url=match["url"]))
 
 
+def _closed_book(name: str, argument: str, source: Source) -> Planner:
+    from finetune.dabench.evaluation import Planner
+    from finetune.dabench.free_writer import FreeWriter
+
+    kind, _, rest = argument.partition(":")
+    if kind == "endpoint":
+        return replace(_endpoint(name, rest, source), closed_book=True)
+    if kind != "local" or not rest:
+        msg = (
+            f"the planner {name!r} cannot be asked without tools; write closed_book:local:FOLDER with the folder of "
+            "its weights, or closed_book:endpoint:http://HOST:PORT/v1:MODEL"
+        )
+        raise ConfigError(msg)
+    model = FreeWriter(folder=Path(rest))
+    return Planner(name, model, version=_stamp_of_folder(name, model.folder), closed_book=True)
+
+
 KINDS: Final[Mapping[str, Callable[[str, str, Source], Planner]]] = {
     "retrieval": _retrieval,
     "popularity": _popularity,
@@ -138,6 +152,7 @@ KINDS: Final[Mapping[str, Callable[[str, str, Source], Planner]]] = {
     "random": _random,
     "endpoint": _endpoint,
     "local": _local,
+    "closed_book": _closed_book,
 }
 """Kind to what makes it of its name, its argument and the source."""
 
@@ -151,6 +166,13 @@ def _takes_nothing(name: str, argument: str) -> None:
 def _shown(text: str) -> str:
     """What was written, without a password in an address."""
     return repr(_CREDENTIALS.sub("", text))
+
+
+def _stamp_of_folder(name: str, folder: Path) -> str:
+    if not folder.is_dir():
+        msg = f"the planner {name!r} has no folder {folder}; write local:FOLDER with the folder of its weights"
+        raise ConfigError(msg)
+    return _stamp(path for path in folder.rglob("*") if path.is_file())
 
 
 def _stamp(paths: Iterable[Path]) -> str:

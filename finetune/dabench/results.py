@@ -57,6 +57,8 @@ class Result(BaseModel):
     """Of each reward in it, on its own scale; means of the pictures without fault."""
     pictures: int = 0
     """How many the reward is the mean of."""
+    judged: str = ""
+    """Stands for the reward and the weights behind the pictures (`Studio.stamp`)."""
     drawn: bool = False
     """Whether there is a picture without fault."""
     fault: str | None = None

@@ -30,7 +30,7 @@ class EvalSettings(BaseModel):
     catalog: Path | None = None
     """Folder of a stored catalog; None: the pocket models."""
     draw: bool = False
-    """Draw the calls and judge the pictures."""
+    """Draw the calls and judge the pictures; those of a stored catalog with the reward models in DIFFAGENT_REWARDS."""
     pictures: int = Field(default=1, ge=1)
     """Of each call, with other seeds, whose mean reward counts."""
     limit: int | None = Field(default=None, ge=1)
@@ -48,20 +48,15 @@ def run(settings: EvalSettings) -> Path:
 
     Raises:
         ConfigError: A setting, the data set or a planner's name is wrong, or something is not installed.
+        CatalogError: The catalog cannot be read.
         BackendError: A planner failed; run again to go on.
     """
     from diffagent_tools.planning import SHORTLIST_SIZE
     from finetune.dabench.evaluation import evaluate
     from finetune.dabench.planners import Source, planners_of
     from finetune.dabench.report import write_report
-    from finetune.dabench.workbench import opened_shortlister, pocket_studio
+    from finetune.dabench.workbench import opened_shortlister, studio_for
 
-    if settings.draw and settings.catalog is not None:
-        msg = (
-            "only pocket models can be drawn by this command: leave draw or catalog out, or give `evaluate` a Studio "
-            "with your backend and your rewards"
-        )
-        raise ConfigError(msg)
     pairs = _pairs(settings)
     with ExitStack() as stack:
         stored = settings.catalog
@@ -69,7 +64,7 @@ def run(settings: EvalSettings) -> Path:
         planners = planners_of(settings.planners, Source(shortlister, settings.dataset))
         # Read before anything is asked: a wrong name should not cost an evaluation.
         compare = _compared(settings.compare, [planner.name for planner in planners])
-        studio = pocket_studio(settings.out) if settings.draw else None
+        studio = studio_for(shortlister.catalog, settings.out) if settings.draw else None
         results = evaluate(pairs, planners, shortlister, settings.out, studio=studio, pictures=settings.pictures)
     about = {
         "data set": settings.dataset.resolve().name,

@@ -1,23 +1,53 @@
-"""What evaluation and rollouts work with: search over a catalog, and what draws and judges pocket pictures."""
+"""What evaluation and rollouts work with: search over a catalog, and what draws and judges pictures of its models."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tool_specs.exceptions import ConfigError
+
 if TYPE_CHECKING:
+    from diffagent_tools.rewards.protocol import Reward
     from finetune.dabench.drawing import Studio
-    from tool_specs.search.shortlist import AnyShortlister, Shortlister
+    from tool_specs.catalog import AnyCatalog
+    from tool_specs.search.shortlist import AnyShortlister
+    from tool_specs.spec import ToolSpec
 
 
-def pocket_shortlister() -> Shortlister:
-    """Search over the models that ship."""
-    from diffagent_tools.embeddings import MiniLMEmbedder
-    from tool_specs.catalog import Catalog
-    from tool_specs.search.shortlist import Shortlister
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What offers models, and what draws with them and judges.
 
-    return Shortlister(Catalog.pocket(), MiniLMEmbedder())
+    Attributes:
+        shortlister: Search over the catalog.
+        studio: Draws and judges.
+    """
+
+    shortlister: AnyShortlister
+    studio: Studio
+
+
+def opened_workbench(
+    folder: Path | None, judgements: Path, stack: ExitStack, *, pictures: Path | None = None
+) -> Workbench:
+    """Search over a catalog with what draws and judges its models, open as long as the stack.
+
+    Args:
+        folder: Of a stored catalog; None: the models that ship.
+        judgements: Where judgements are kept.
+        stack: Closes the catalog.
+        pictures: Where pictures are kept; without it they are not.
+
+    Raises:
+        CatalogError: There is no catalog in the folder, or it cannot be read.
+        ConfigError: There are no reward models for a stored catalog, or a setting of the environment is wrong.
+    """
+    shortlister = opened_shortlister(folder, stack)
+    return Workbench(shortlister, studio_for(shortlister.catalog, judgements, pictures=pictures))
 
 
 def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
@@ -27,7 +57,11 @@ def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
         CatalogError: There is no catalog in the folder, or it cannot be read.
     """
     if folder is None:
-        return pocket_shortlister()
+        from diffagent_tools.embeddings import MiniLMEmbedder
+        from tool_specs.catalog import Catalog
+        from tool_specs.search.shortlist import Shortlister
+
+        return Shortlister(Catalog.pocket(), MiniLMEmbedder())
     from tool_specs.search.ranked import RankedShortlister
     from tool_specs.store.catalog import StoredCatalog
     from tool_specs.store.database import CatalogDatabase
@@ -35,16 +69,46 @@ def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
     return RankedShortlister(StoredCatalog(stack.enter_context(CatalogDatabase.open(folder, read_only=True))))
 
 
-def pocket_studio(folder: Path, *, pictures: Path | None = None) -> Studio:
-    """What draws and judges pocket pictures.
+def studio_for(catalog: AnyCatalog, judgements: Path, *, pictures: Path | None = None) -> Studio:
+    """What draws with the models of a catalog and judges the pictures, as `diffagent draw` does.
+
+    Weights of a stored catalog are found among the files that an import has read, in the folders that
+    `DIFFAGENT_MODELS` names, or downloaded; the reward is that of the models in the folder that `DIFFAGENT_REWARDS`
+    names. Models that ship are drawn from the files that ship and judged by the pocket reward.
 
     Args:
-        folder: Where judgements are kept.
+        catalog: A stored one, or that of the models that ship.
+        judgements: Where judgements are kept.
         pictures: Where pictures are kept; without it they are not.
+
+    Raises:
+        ConfigError: There are no reward models for a stored catalog, or a setting of the environment is wrong.
     """
-    from diffagent_tools.backends.diffusers_backend import DiffusersBackend
+    from diffagent_tools.backends.diffusers_backend import DiffusersBackend, shipped_file
+    from diffagent_tools.backends.memory import MemoryBudget
     from diffagent_tools.rewards.unified import UnifiedReward
     from finetune.dabench.drawing import Studio
-    from tool_specs.catalog import Catalog
+    from finetune.dabench.drawn_weights import DrawnWeights
+    from tool_specs.downloads import WeightsFiles
+    from tool_specs.store.catalog import StoredCatalog
 
-    return Studio(DiffusersBackend(Catalog.pocket()), UnifiedReward.pocket(), folder, pictures=pictures)
+    files: Callable[[ToolSpec], Path] = shipped_file
+    reward: Reward = UnifiedReward.pocket()
+    if isinstance(catalog, StoredCatalog):
+        files, reward = WeightsFiles.from_environment(known=catalog.database.local_files()), _installed_reward()
+    backend = DiffusersBackend(catalog, files=files, memory=MemoryBudget.from_environment())
+    return Studio(backend, reward, judgements, pictures=pictures, weights=DrawnWeights(catalog, files))
+
+
+def _installed_reward() -> Reward:
+    """The reward models of this machine: without any, every picture would be worth the same."""
+    from diffagent_tools.rewards.installed import FOLDER_VARIABLE, NoReward, installed_reward
+
+    reward = installed_reward()
+    if isinstance(reward, NoReward):
+        msg = (
+            f"nothing can judge pictures of a stored catalog: {FOLDER_VARIABLE} is not set; let it name the folder of "
+            "your reward models (docs/rewards.md)"
+        )
+        raise ConfigError(msg)
+    return reward

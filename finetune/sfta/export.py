@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,13 +13,13 @@ from diffagent_tools.devices import require
 from finetune.sfta.cards import exported_card
 from finetune.sfta.models import ADAPTER, load_model, load_tokenizer
 from tool_specs.exceptions import ConfigError, WeightsError
+from tool_specs.file_fingerprints import fingerprint_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BASE_RECORD = "base.json"
 SERVING = "serving.json"
-_BLOCKS, _BLOCK_BYTES = 64, 4096
 
 
 class ExportSettings(BaseModel):
@@ -108,15 +107,7 @@ def fingerprint(model: str) -> str:
     if not files:
         msg = f"{model} has no safetensors files; only such models can be trained and exported"
         raise WeightsError(msg)
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            size = path.stat().st_size
-            digest.update(f"{path.name} {size}".encode())
-            for block in range(_BLOCKS):
-                stream.seek(max(0, size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
-                digest.update(stream.read(_BLOCK_BYTES))
-    return digest.hexdigest()
+    return fingerprint_of(files)
 
 
 def cached_commit(model: str) -> str | None:

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 from diffagent_tools.planning import SHORTLIST_SIZE
 from finetune.dabench.drawing import Studio, seed_of
+from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from finetune.sfta.candidates import Candidate, Variety, candidates
 from finetune.sfta.encoding import RankingRow
 from finetune.sfta.samples import rendered, sample_of, with_answer
+from tool_specs.exceptions import RequestError
 from tool_specs.search.shortlist import AnyShortlister
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class RolloutSettings(BaseModel):
     """Folder of the planner; its chat template renders the rows."""
     data: Path
     """A DABench folder."""
+    catalog: Path | None = None
+    """Folder of a stored catalog; None: the pocket models."""
     split: str = "train"
     out: Path
     """Folder of the rows; those that are there already are not made again."""
@@ -69,6 +73,11 @@ class RolloutSettings(BaseModel):
         """The file of this shard's rows."""
         return self.out / f"rollouts-{self.shard}-of-{self.shards}.jsonl"
 
+    @property
+    def judgements(self) -> Path:
+        """The folder of what was judged for them."""
+        return self.rows.with_suffix("")
+
 
 class Rollout(RankingRow):
     """The candidates of one instruction with their rewards, in the words of the planner's chat template.
@@ -82,8 +91,8 @@ class Rollout(RankingRow):
 class Maker(Protocol):
     """Makes rollouts, here or elsewhere."""
 
-    def rollouts(self, pairs: Sequence[Pair]) -> Iterable[Rollout]:
-        """The rollout of each pair as it is ready, in any order."""
+    def rollouts(self, pairs: Sequence[Pair]) -> Iterable[Rollout | LeftOut]:
+        """The rollout of each pair as it is ready, in any order, or why there is none."""
         ...
 
 
@@ -135,9 +144,16 @@ class RolloutMaker:
             sources=[one.source for one in found],
         )
 
-    def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout]:
+    def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout | LeftOut]:
         """The rollout of each pair, one after the other."""
-        return map(self.rollout, pairs)
+        return map(self.tried, pairs)
+
+    def tried(self, pair: Pair) -> Rollout | LeftOut:
+        """The rollout of one pair, or why the pair cannot be asked."""
+        try:
+            return self.rollout(pair)
+        except RequestError as error:
+            return LeftOut(pair=pair.id, reason=str(error))
 
     def _reward(self, pair: Pair, candidate: Candidate) -> float:
         call = candidate.reading.call
@@ -150,11 +166,23 @@ class RolloutMaker:
 
 
 def make_rollouts(
-    pairs: Sequence[Pair], maker: Maker, settings: RolloutSettings, *, on_pair: Callable[[], None] | None = None
+    pairs: Sequence[Pair],
+    maker: Maker,
+    settings: RolloutSettings,
+    *,
+    on_pair: Callable[[], None] | None = None,
+    on_left_out: Callable[[LeftOut], None] = lambda _: None,
 ) -> list[Rollout]:
     """Make the rollouts of a shard, each written as soon as it is known.
 
     Interrupted at any moment, it goes on with the pairs that have no row.
+
+    Args:
+        pairs: Of all shards.
+        maker: Makes them.
+        settings: Of the run.
+        on_pair: Called for each pair that is done with.
+        on_left_out: Told of each pair that no rollout could be made of.
     """
     lines = JsonLines(settings.rows, Rollout)
     rows = {row.id: row for row in lines.read()}
@@ -164,10 +192,13 @@ def make_rollouts(
     for _ in range(len(shard) - len(missing)):
         tell()
     for row in maker.rollouts(missing):
-        rows[row.id] = row
-        lines.append(row)
+        if isinstance(row, LeftOut):
+            on_left_out(row)
+        else:
+            rows[row.id] = row
+            lines.append(row)
         tell()
-    return [rows[pair.id] for pair in shard]
+    return [rows[pair.id] for pair in shard if pair.id in rows]
 
 
 def shard_of(pairs: Sequence[Pair], settings: RolloutSettings) -> Sequence[Pair]:

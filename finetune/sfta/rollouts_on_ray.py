@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import Pair
 from finetune.sfta.rollouts import Rollout
 
@@ -21,16 +23,16 @@ PAIRS_OF_A_TASK = 4
 class RayRolloutMaker:
     """Sends pairs through Ray Data; rows come back in the order in which they are ready, and are written here.
 
-    Every node needs the planner at the path that the settings name. A worker that dies is replaced, and its pairs are
-    made again.
+    Every node needs the planner, and the catalog where there is one, at the paths that the settings name, and finds
+    weights and reward models as its own environment says. A worker that dies is replaced, and its pairs are made again.
     """
 
     def __init__(self, settings: RolloutSettings) -> None:
         """Make rollouts as `settings` say."""
         self._settings = settings
 
-    def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout]:
-        """The rollout of each pair as it is ready.
+    def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout | LeftOut]:
+        """The rollout of each pair as it is ready, or why there is none.
 
         Raises:
             ConfigError: Ray is not installed, or the cluster cannot be reached.
@@ -52,7 +54,8 @@ class RayRolloutMaker:
             num_cpus=1,
         )
         for row in rows.iter_rows():
-            yield Rollout.model_validate_json(row["rollout"])
+            kind = Rollout if row["made"] else LeftOut
+            yield kind.model_validate_json(row["row"])
 
 
 class RolloutWorker:
@@ -60,13 +63,19 @@ class RolloutWorker:
 
     def __init__(self, settings: str) -> None:
         """Load what `settings`, a `RolloutSettings` as JSON, name."""
-        from finetune.sfta.rollout_run import pocket_maker
+        from finetune.dabench.workbench import opened_workbench
+        from finetune.sfta.rollout_run import maker_here
         from finetune.sfta.rollouts import RolloutSettings
 
+        told = RolloutSettings.model_validate_json(settings)
+        # The catalog stays open for as long as the process lives.
+        self._open = ExitStack()
         # What was judged for a finished pair is in its row; nobody else reads this folder.
-        self._judgements = TemporaryDirectory(prefix="diffagent-rollouts-")
-        self._maker = pocket_maker(RolloutSettings.model_validate_json(settings), Path(self._judgements.name))
+        judgements = self._open.enter_context(TemporaryDirectory(prefix="diffagent-rollouts-"))
+        bench = opened_workbench(told.catalog, Path(judgements), self._open, pictures=told.pictures)
+        self._maker = maker_here(told, bench)
 
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """The rollout of a pair, both as JSON."""
-        return {"rollout": self._maker.rollout(Pair.model_validate_json(row["pair"])).model_dump_json()}
+    def __call__(self, row: dict[str, str]) -> dict[str, str | bool]:
+        """The rollout of a pair, or why there is none, both as JSON, and which of them it is."""
+        made = self._maker.tried(Pair.model_validate_json(row["pair"]))
+        return {"row": made.model_dump_json(), "made": isinstance(made, Rollout)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,16 @@ from rich.progress import track
 
 from diffagent_tools.planning import SHORTLIST_SIZE
 from diffagent_tools.tools.generation import tool_names
+from finetune.dabench.calls import NO_MODEL
 from finetune.dabench.drawing import seed_of
+from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import Pair, read_pairs
 from finetune.json_lines import JsonLines
 from finetune.origin import check_same_origin
 from finetune.sfta.candidates import arguments_of
 from finetune.sfta.encoding import SampleRow, file_sha256
 from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
-from tool_specs.exceptions import CatalogError
+from tool_specs.exceptions import CatalogError, RequestError
 from tool_specs.search.reasons import NEAREST
 from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
 
@@ -54,11 +56,27 @@ class SampleSettings(BaseModel):
     seed: int = 0
 
 
-def write_samples(settings: SampleSettings) -> int:
-    """Write the rows of a split, and return how many there are; progress goes to standard error.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the pairs of a split.
+
+    Attributes:
+        rows: How many rows the file has.
+        left_out: The pairs without a row.
+    """
+
+    rows: int
+    left_out: tuple[LeftOut, ...]
+
+
+def write_samples(settings: SampleSettings) -> Written:
+    """Write the rows of a split; progress goes to standard error.
 
     Args:
         settings: The settings.
+
+    Returns:
+        How many rows there are, and which pairs have none, and why.
 
     Raises:
         ConfigError: A setting or the data set is wrong, a package is missing, or the file holds rows of other settings.
@@ -78,28 +96,37 @@ def write_samples(settings: SampleSettings) -> int:
     check_same_origin(settings.out, told)
     lines = JsonLines(settings.out, SampleRow)
     done = {row.id for row in lines.read()}
+    left_out: list[LeftOut] = []
     with ExitStack() as stack:
         shortlister = opened_shortlister(settings.catalog, stack)
         console = Console(stderr=True)
         for pair in track(pairs, description="writing samples", console=console):
-            if pair.id not in done and (sample := pair_sample(pair, shortlister, settings)) is not None:
+            if pair.id in done:
+                continue
+            sample = pair_sample(pair, shortlister, settings)
+            if isinstance(sample, LeftOut):
+                left_out.append(sample)
+            else:
                 lines.append(SampleRow(**rendered(sample, tokenizer, **settings.template)))
                 done.add(pair.id)
-    return len(done)
+    return Written(len(done), tuple(left_out))
 
 
-def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSettings) -> Sample | None:
+def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSettings) -> Sample | LeftOut:
     """A pair as serving would show it: the gold models among the shortlist at random places, or sometimes not at all.
 
     Returns:
-        The sample; None where the catalog no longer holds the gold models.
+        The sample; or why there is none: serving would refuse the instruction, or a gold model is not in the catalog.
     """
     rng = np.random.default_rng((settings.seed, seed_of(pair.id)))
-    found = shortlister.shortlist(pair.instruction, k=settings.shortlist_size)
+    try:
+        found = shortlister.shortlist(pair.instruction, k=settings.shortlist_size)
+    except RequestError as error:
+        return LeftOut(pair=pair.id, reason=str(error))
     try:
         shortlist = with_gold(found, pair, shortlister, rng, size=settings.shortlist_size)
     except CatalogError:
-        return None
+        return LeftOut(pair=pair.id, reason=NO_MODEL)
     if pair.call is not None and not settings.closed_book and rng.random() < settings.absent:
         left = tuple(hit for hit in shortlist.hits if hit.spec.id != pair.models[0])
         shortlist = replace(shortlist, hits=left) if left else shortlist

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,3 +157,14 @@ def test_scores_that_are_not_numbers_are_refused(clip_folder: Path, tmp_path: Pa
 def test_nothing_is_printed(clip_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     CLIPReward(clip_folder, device="cpu").score([picture(1)], ["a fox " * 100])
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("changed", ["model.safetensors", "preprocessor_config.json", "tokenizer.json"])
+def test_other_files_in_the_folder_are_another_reward(clip_folder: Path, tmp_path: Path, changed: str) -> None:
+    folder = tmp_path / clip_folder.name
+    shutil.copytree(clip_folder, folder)
+    same = CLIPReward(folder)
+    assert same.identity == CLIPReward(clip_folder).identity
+    (folder / changed).write_bytes((folder / changed).read_bytes() + b" ")
+    other = CLIPReward(folder)
+    assert (other.name, other.identity == same.identity) == (same.name, False)

@@ -20,6 +20,7 @@ from diffagent_tools.rewards import (
     calibrate,
     calibrate_all,
 )
+from diffagent_tools.rewards.protocol import identity_of
 from tests.diffagent_tools.rewards.pictures import picture
 from tool_specs.exceptions import ConfigError, RequestError
 
@@ -53,6 +54,21 @@ def test_an_ordinary_picture_scores_one_half() -> None:
     reward = UnifiedReward([Brightness()], CALIBRATION)
     assert isinstance(reward, Reward)
     assert reward.score([_grey(100)], ["a cat"]) == [0.5]
+
+
+def test_what_changes_a_score_changes_its_identity(clip_folder: Path) -> None:
+    def told(scale: Scale, weight: float = 1.0, *others: Reward) -> str:
+        calibration = Calibration(
+            {"brightness": scale, "redness": Scale(0.5, 0.1, 50), "clip-tiny": Scale(1.0, 1.0, 9)}
+        )
+        return identity_of(UnifiedReward([Brightness(), *others], calibration, weights={"brightness": weight}))
+
+    first = told(Scale(100.0, 20.0, 50))
+    assert first == told(Scale(100.0, 20.0, 50))
+    changed = [told(Scale(101.0, 20.0, 50)), told(Scale(100.0, 21.0, 50)), told(Scale(100.0, 20.0, 50), 2.0)]
+    more = [told(Scale(100.0, 20.0, 50), 1.0, one) for one in (Redness(), CLIPReward(clip_folder))]
+    assert len({first, *changed, *more}) == 6
+    assert identity_of(Brightness()) == "brightness"
 
 
 def test_the_score_is_about_the_share_of_ordinary_pictures_below() -> None:

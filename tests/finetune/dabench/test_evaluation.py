@@ -205,6 +205,20 @@ def test_pictures_are_drawn_later_without_asking_again(asked: Ask, tmp_path: Pat
     assert asked(Planner("p", model)) == drawn
 
 
+def test_pictures_are_judged_anew_by_another_reward_without_asking_again(asked: Ask, tmp_path: Path) -> None:
+    class Generous(BrightnessReward):
+        name = "generous"
+
+    model = Scripted(answers=[calling(FOX), calling(PIZZA), REFUSAL])
+    backend = PaperBackend(tmp_path / "log")
+    before = asked(Planner("p", model), studio=Studio(backend, BrightnessReward(), tmp_path))
+    after = asked(Planner("p", model), studio=Studio(backend, Generous(), tmp_path))
+    assert [set(row.scores) for row in (before[0], after[0])] == [{"brightness"}, {"generous"}]
+    assert len(backend.drawn) == 4
+    assert asked(Planner("p", model), studio=Studio(backend, Generous(), tmp_path)) == after
+    assert (len(model.asked), len(backend.drawn)) == (3, 4)
+
+
 def test_an_endpoint_that_fails_ends_the_run_and_keeps_what_is_done(asked: Ask, tmp_path: Path) -> None:
     model = Scripted(answers=[calling(FOX), ConnectionError("refused")])
     with pytest.raises(BackendError, match=r"planner 'p' failed at pair 'pizza': ConnectionError: refused; .* go on"):

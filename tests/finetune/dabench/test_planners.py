@@ -9,6 +9,7 @@ from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 from diffagent_tools.chat_models.local import LocalChatDiffAgent
 from diffagent_tools.chat_models.retrieval import RetrievalChatModel
 from finetune.dabench.baselines import NearestPromptPlanner, PopularityPlanner, RandomPlanner
+from finetune.dabench.free_writer import FreeWriter
 from finetune.dabench.pairs import write_pairs
 from finetune.dabench.planners import KINDS, Source, planners_of
 from tests.finetune.dabench.paper_pairs import paper_pairs
@@ -26,11 +27,12 @@ def source(paper_shortlister: Shortlister, tmp_path: Path) -> Source:
 def test_every_kind_makes_its_planner(source: Source, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     local, endpoint = f"local:{tmp_path / 'weights'}", "endpoint:http://127.0.0.1:8000/v1:qwen3:4b"
-    names = ["retrieval", "popularity", "nearest", "random:7", local, endpoint]
+    names = ["retrieval", "popularity", "nearest", "random:7", local, endpoint, f"closed_book:{local}"]
     planners = planners_of(names, source)
     assert [planner.name for planner in planners] == names
     kinds = [RetrievalChatModel, PopularityPlanner, NearestPromptPlanner, RandomPlanner, LocalChatDiffAgent]
-    assert [type(planner.model) for planner in planners] == [*kinds, ChatDiffAgent]
+    assert [type(planner.model) for planner in planners] == [*kinds, ChatDiffAgent, FreeWriter]
+    assert [planner.closed_book for planner in planners] == [False] * 6 + [True]
     assert {name.partition(":")[0] for name in names} == set(KINDS)
     trained, seeded, served = planners[1].model, planners[3].model, planners[5].model
     assert isinstance(trained, PopularityPlanner)
@@ -64,6 +66,10 @@ def test_endpoints(source: Source, argument: str, url: str, model: str) -> None:
         (["retrieval:2"], "takes no argument"),
         (["a=random", "a=random:1"], r"two planners are called 'a'; name one of them: other=a"),
         (["local:/nowhere"], r"has no folder /nowhere; write local:FOLDER"),
+        (["closed_book:local:/nowhere"], r"has no folder /nowhere; write local:FOLDER"),
+        (["closed_book:local"], r"cannot be asked without tools; write closed_book:local:FOLDER"),
+        (["closed_book:retrieval"], r"cannot be asked without tools; write closed_book:local:FOLDER"),
+        (["closed_book:endpoint:localhost:8000"], r"is no endpoint: write endpoint:http://HOST:PORT/v1:MODEL"),
         (["endpoint:localhost:8000"], r"is no endpoint: write endpoint:http://HOST:PORT/v1:MODEL"),
     ],
 )

@@ -16,8 +16,10 @@ from finetune.dabench.run import BASELINES, EvalSettings, run
 from finetune.dabench.summary import summarise
 from finetune.json_lines import JsonLines
 from tests.finetune.dabench.pocket_pairs import pocket_pairs
+from tests.own_catalog import ANIMALS, own_catalog, own_pairs
 from tests.stored_models import furnish
 from tool_specs.exceptions import ConfigError
+from tool_specs.pocket import POCKET_DIR
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,6 +114,29 @@ def test_models_of_a_stored_catalog_are_called(tmp_path: Path) -> None:
     assert {row.model for row in rows if row.planner != "random"} == {"civitai:1@11"}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not (POCKET_DIR / "records").is_dir(), reason="the pocket world is not in the package")
+def test_models_of_a_stored_catalog_are_drawn_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = own_catalog(tmp_path)
+    own.settle(monkeypatch)
+    write_pairs(tmp_path / "data", [*own_pairs("train"), *own_pairs("test")], card="# Own")
+    words = (tmp_path / "data", "--out", tmp_path / "run", "--planner", "nearest", "--catalog", own.catalog, "--draw")
+    rewards = []
+    for shift in (0.0, 0.0, 9.0):
+        own.calibrate(shift)
+        done = eval_command(*words)
+        assert done.exit_code == 0, done.exception
+        fox = {row.pair: row for row in rows_in(tmp_path / "run")}["test-fox"]
+        assert (fox.model, fox.drawn, set(fox.scores)) == (ANIMALS, True, {"clip-clip-own"})
+        rewards.append(fox.reward or 0.0)
+    first, again, stricter = rewards
+    assert first == again > stricter
+
+    monkeypatch.delenv("DIFFAGENT_REWARDS")
+    with pytest.raises(ConfigError, match="DIFFAGENT_REWARDS is not set"):
+        raise eval_command(*words).exception or AssertionError
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -119,7 +144,6 @@ def test_models_of_a_stored_catalog_are_called(tmp_path: Path) -> None:
         (["--planner", "best"], "'best' is no planner"),
         (["--compare", "nearest,best"], "'best' cannot be compared: it is not asked"),
         (["--compare", "nearest"], "compare"),
-        (["--catalog", "x", "--draw"], "only pocket models can be drawn by this command"),
     ],
 )
 def test_wrong_settings_are_told_before_anything_is_asked(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import AutoModelForCausalLM
 
 from diffagent_tools.backends.protocol import Backend, Drawing, StepProgress
 from diffagent_tools.chat_models.local import LocalChatDiffAgent
 from finetune.dabench.drawing import Studio, seed_of
+from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import Pair, write_pairs
 from finetune.pocket.planner.dataset import pocket_pairs
 from finetune.pocket.planner.worlds import pocket_world
@@ -171,6 +174,47 @@ def test_shards_share_the_pairs(pairs: list[Pair], settings: RolloutSettings, sh
 def test_a_shard_that_is_not_there_is_named(settings: RolloutSettings) -> None:
     with pytest.raises(ConfigError, match="shard 2 is none of 2; give a shard from 0 to 1"):
         run_rollouts(settings.model_copy(update={"shard": 2, "shards": 2}))
+
+
+def test_a_pair_that_cannot_be_asked_is_left_out_and_tried_again(
+    maker: RolloutMaker, pairs: list[Pair], settings: RolloutSettings
+) -> None:
+    odd = pairs[0].model_copy(update={"id": "odd", "instruction": "!!!"})
+    seen: list[None] = []
+    for turn in (1, 2):
+        left_out: list[LeftOut] = []
+        rows = make_rollouts(
+            [odd, *pairs[:2]], maker, settings, on_pair=lambda: seen.append(None), on_left_out=left_out.append
+        )
+        assert [row.id for row in rows] == [pair.id for pair in pairs[:2]]
+        assert [(one.pair, "holds no words" in one.reason) for one in left_out] == [("odd", True)]
+        assert len(seen) == 3 * turn
+    mended = odd.model_copy(update={"instruction": "a fox"})
+    assert len(make_rollouts([mended, *pairs[:2]], maker, settings)) == 3
+
+
+def test_a_planner_in_several_files_is_known_by_all_of_them(
+    untaught: LocalChatDiffAgent, settings: RolloutSettings, tmp_path: Path
+) -> None:
+    sharded = tmp_path / "sharded"
+    shutil.copytree(untaught.folder, sharded)
+    (sharded / "model.safetensors").unlink()
+    model = AutoModelForCausalLM.from_pretrained(untaught.folder)
+    model.save_pretrained(sharded, max_shard_size="20KB")
+    assert len(list(sharded.glob("model-*.safetensors"))) > 1
+    write_pairs(settings.data, [Pair(id="nothing", instruction="!!!", split="train")], card="One pair.")
+    settings = settings.model_copy(update={"model": sharded})
+    left_out: list[LeftOut] = []
+    assert run_rollouts(settings, on_left_out=left_out.append) == []
+    assert [one.pair for one in left_out] == ["nothing"]
+    moved = settings.model_copy(update={"model": sharded.rename(tmp_path / "moved")})
+    run_rollouts(moved)
+    model.get_input_embeddings().weight.data += 1.0
+    model.save_pretrained(moved.model, max_shard_size="20KB")
+    with pytest.raises(ConfigError, match=r"was begun with another planner; choose another out"):
+        run_rollouts(moved)
+    with pytest.raises(ConfigError, match=r"there is no planner in .*sharded; name the folder of its weights"):
+        run_rollouts(settings)
 
 
 @pytest.mark.slow

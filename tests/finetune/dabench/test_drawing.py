@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL.Image import Image
+
+from diffagent_tools.rewards import Calibration, Reward, Scale, UnifiedReward
+from finetune.dabench.drawing import Studio
+from finetune.dabench.drawn_weights import DrawnWeights
+from tests.finetune.dabench.paper_pairs import GOLD, paper_pairs
+from tests.graphs.paper_world import ANIMALS, CATALOG, PaperBackend
+from tool_specs.exceptions import DownloadError
+from tool_specs.spec import ToolSpec
+
+FOX = paper_pairs()[0]
+
+
+class Fixed:
+    """The same score for every picture; `version` is what it was trained to."""
+
+    name = "fixed"
+
+    def __init__(self, score: float, version: str = "1") -> None:
+        self.given = score
+        self.identity = f"fixed {version}"
+
+    def score(self, images: Sequence[Image], prompts: Sequence[str]) -> list[float]:
+        return [self.given] * len(images)
+
+
+def unified(score: float = 1.0, version: str = "1", *, mean: float = 0.0, share: float = 1.0) -> Reward:
+    rewards = [Fixed(score, version)]
+    return UnifiedReward(rewards, Calibration({"fixed": Scale(mean, 1.0, 9)}), weights={"fixed": share})
+
+
+def test_a_judgement_is_kept_for_as_long_as_the_reward_is_the_same(tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log")
+
+    def reward_by(reward: Reward) -> float:
+        return Studio(backend, reward, tmp_path).judged(GOLD, FOX).reward
+
+    first = reward_by(unified())
+    assert reward_by(unified()) == first
+    assert len(backend.drawn) == 1
+    others = [unified(5.0, "2"), unified(mean=9.0), unified(share=2.0), Fixed(1.0)]
+    for number, other in enumerate(others, 2):
+        assert reward_by(other) == other.score([None], ["a"])[0]  # type: ignore[list-item]
+        assert len(backend.drawn) == number
+    assert reward_by(unified()) == first
+    assert len(backend.drawn) == 1 + len(others)
+
+
+def test_a_judgement_is_kept_for_as_long_as_the_weights_are_the_same(tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log")
+    file = tmp_path / "animals.safetensors"
+
+    def files(spec: ToolSpec) -> Path:
+        assert spec.id == ANIMALS
+        return file
+
+    def judge(content: bytes) -> int:
+        file.write_bytes(content)
+        studio = Studio(backend, unified(), tmp_path, weights=DrawnWeights(CATALOG, files))
+        studio.judged(GOLD, FOX)
+        return len(backend.drawn)
+
+    assert [judge(content) for content in (b"one", b"one", b"another", b"one")] == [1, 1, 2, 2]
+
+
+def test_what_a_studio_depends_on_is_told(tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log")
+    told = [Studio(backend, one, tmp_path).making() for one in (unified(), unified(), unified(mean=1.0))]
+    assert told[0] == told[1] != told[2]
+    weights = DrawnWeights(CATALOG, lambda _: tmp_path)
+    assert set(Studio(backend, unified(), tmp_path, weights=weights).making()) == {"reward", "catalog"}
+
+
+def test_weights_that_cannot_be_downloaded_are_no_judgement(tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log", faults={1: lambda: DownloadError("no network", transient=True)})
+    with pytest.raises(DownloadError, match="no network"):
+        Studio(backend, unified(), tmp_path).judged(GOLD, FOX)
+    assert Studio(backend, unified(), tmp_path).judged(GOLD, FOX).fault is None
