@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from diffagent_tools.chat_models.template_variables import recorded_variables
 from finetune.dabench.pairs import read_pairs
 from finetune.origin import check_same_origin
 from finetune.progress import counting_bar
@@ -63,7 +64,8 @@ def pocket_maker(settings: RolloutSettings, judgements: Path) -> RolloutMaker:
 
     planner = LocalChatDiffAgent(folder=settings.model)
     studio = pocket_studio(judgements, pictures=settings.pictures)
-    return RolloutMaker(planner, planner.decoder.tokenizer, pocket_shortlister(), studio, settings)
+    decoder = planner.decoder
+    return RolloutMaker(planner, decoder.tokenizer, pocket_shortlister(), studio, settings, template=decoder.template)
 
 
 def _check_same_origin(settings: RolloutSettings) -> None:
@@ -71,4 +73,6 @@ def _check_same_origin(settings: RolloutSettings) -> None:
     files = {"planner": settings.model / "model.safetensors", "data": settings.data / f"{settings.split}.parquet"}
     told = settings.model_dump(mode="json", exclude=FREE_TO_CHANGE)
     told |= {name: file_sha256(file) for name, file in files.items()}
+    if template := recorded_variables(settings.model):
+        told["template"] = template
     check_same_origin(settings.rows, told)
