@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent_tools.chat_models.rendering import render
+from diffagent_tools.chat_models.rendering import render, template_variables
+from diffagent_tools.chat_models.template_variables import TemplateVariables
 from diffagent_tools.devices import fitting_threads, one_load_at_a_time, quiet_libraries, require, torch_device
 from tool_specs.exceptions import ConfigError, RequestError, WeightsError
 from tool_specs.prompts import whole_characters
@@ -62,13 +64,23 @@ class Decoder:
         """
         return self._loaded().tokenizer
 
+    @cached_property
+    def template(self) -> TemplateVariables:
+        """The variables of the chat template: those kept beside the model, else those that it usually takes.
+
+        Raises:
+            ConfigError: A package or the folder is missing, or what is kept is damaged.
+            WeightsError: The model cannot be loaded.
+        """
+        return template_variables(self.folder, self.tokenizer)
+
     def has_token(self, text: str) -> bool:
         """Whether a text is one token of its own."""
         return text in self.tokenizer.get_added_vocab()
 
     def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
         """A conversation in the words of the chat template, up to where the model answers."""
-        return render(self.tokenizer, messages, tools, answer=None)
+        return render(self.tokenizer, messages, tools, answer=None, **self.template)
 
     def decode(
         self,

@@ -1,4 +1,4 @@
-"""The grammar of an answer: one valid call of a bound tool, or a refusal."""
+"""The grammar of an answer: one call of a bound tool, or a refusal."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import string
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
-from typing import Any
+from typing import Any, Final, Literal
 
 from langchain_core.utils.json_schema import dereference_refs
 
+from diffagent_tools.chat_models.call_rules import FORMAT, CallRules
 from diffagent_tools.planning import REFUSAL
 from tool_specs.exceptions import RequestError
 
+Bounds = Literal["pocket", "schema"]
+"""What a call may hold. "schema": what the tool's schema allows. "pocket": prompts of plain words, some 400 characters,
+and two networks at most in the order of the offer, which keeps a planner of a few million parameters on its way."""
+POCKET_MARK: Final = "<|tools|>"
+"""A token by which the pocket planner's vocabulary is known, whoever trained it; published models have no such one."""
 MAX_NETWORKS = 2
-"""Networks in one call; more are allowed by the family, but a grammar of all their combinations is not small."""
-_FORMAT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": True}
-"""How JSON is written; what a schema of another tool asks beyond what a grammar can say is not enforced."""
+"""Networks in one call within the bounds of the pocket planner."""
 _GENERATION = frozenset({"prompt", "sampler", "loras"})
 """Arguments by which a tool that draws is known."""
 _LETTERS, _MARKS = string.ascii_letters + string.digits, " ,.;!?'()&+/-"
@@ -29,17 +33,20 @@ _LABEL = "negative prompt"
 def answer_grammar(
     tools: Sequence[Mapping[str, Any]],
     *,
+    bounds: Bounds = "pocket",
     may_refuse: bool = True,
     must_call: str | None = None,
     mark_tokens: bool = True,
 ) -> str:
     """The grammar of a planner's answer, in llguidance's Lark dialect.
 
-    Every name is one of those on offer, every number is within its bounds, a network is named once at most, and prompts
-    are plain words: what the grammar accepts is a valid call. Tools that do not draw keep their schemas as they are.
+    Every name is one of those on offer, every number is within its bounds, and a network is named once at most. Within
+    the pocket planner's bounds what the grammar accepts is a valid call; else a prompt is any text of the schema's
+    length, and may hold what a call refuses, such as a tag. Tools that do not draw keep their schemas as they are.
 
     Args:
         tools: OpenAI tool descriptions.
+        bounds: Of the calls of tools that draw.
         may_refuse: Whether the answer may be `REFUSAL` instead of a call.
         must_call: The only tool that may be called.
         mark_tokens: Whether `<tool_call>` and `</tool_call>` are tokens of the model, or written letter by letter.
@@ -48,15 +55,45 @@ def answer_grammar(
     refusal = json.dumps(REFUSAL)
     if not callable_tools:
         return f"start: {refusal}"
-    calls = {"anyOf": [_call_schema(function) for function in callable_tools], "x-guidance": _FORMAT}
     opening, closing = ("<tool_call>", "</tool_call>") if mark_tokens else ('"<tool_call>"', '"</tool_call>"')
     call = rf'call: {opening} "\n" body "\n" {closing}'
     start = f"start: call | {refusal}" if may_refuse else "start: call"
-    return f"{start}\n{call}\nbody: %json {json.dumps(calls)}"
+    if bounds == "pocket":
+        calls = {"anyOf": [_call_schema(function) for function in callable_tools], "x-guidance": FORMAT}
+        return f"{start}\n{call}\nbody: %json {json.dumps(calls)}"
+    rules = CallRules()
+    body = " | ".join(_call_rule(function, rules) for function in callable_tools)
+    return f"{start}\n{call}\nbody: {body}\n{rules}"
+
+
+def _call_rule(function: Mapping[str, Any], rules: CallRules) -> str:
+    """The name of the rule of a call of one tool, within its own schema."""
+    arguments = _arguments(function)
+    if _draws(arguments) and "prompt" in arguments.get("required", ()):
+        return rules.call(function["name"], arguments)
+    return rules.other_call(function["name"], arguments)
 
 
 def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a call of one tool.
+    """The schema of a call of one tool, within the bounds of the pocket planner."""
+    arguments = _arguments(function)
+    if _draws(arguments):
+        narrowed = {name: _narrowed(name, field) for name, field in arguments["properties"].items()}
+        arguments = {**arguments, "properties": narrowed}
+    return {
+        "type": "object",
+        "properties": {"name": {"const": function["name"]}, "arguments": arguments},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _draws(arguments: Mapping[str, Any]) -> bool:
+    return arguments["properties"].keys() >= _GENERATION
+
+
+def _arguments(function: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of the arguments of a tool, without references.
 
     Raises:
         RequestError: The tool's own schema cannot be read.
@@ -68,15 +105,7 @@ def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         msg = f"the parameters of the tool {str(function['name'])[:80]!r} are no JSON schema of an object: {error!r}"
         raise RequestError(msg) from error
-    if properties.keys() >= _GENERATION:
-        properties = {name: _narrowed(name, field) for name, field in properties.items()}
-    arguments = {"additionalProperties": False, **arguments, "type": "object", "properties": properties}
-    return {
-        "type": "object",
-        "properties": {"name": {"const": function["name"]}, "arguments": arguments},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
+    return {"additionalProperties": False, **arguments, "type": "object", "properties": properties}
 
 
 def _narrowed(name: str, field: Mapping[str, Any]) -> dict[str, Any]:

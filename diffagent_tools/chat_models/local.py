@@ -18,7 +18,7 @@ from pydantic import Field
 from diffagent_tools.chat_models.agent_loop import next_word, split_search
 from diffagent_tools.chat_models.calling import calling, new_call_id
 from diffagent_tools.chat_models.decoding import Decoded, Decoder
-from diffagent_tools.chat_models.grammar import answer_grammar
+from diffagent_tools.chat_models.grammar import POCKET_MARK, answer_grammar
 from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.exceptions import RequestError
 from tool_specs.pocket import pocket_planner
@@ -29,8 +29,9 @@ _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 class LocalChatDiffAgent(ToolCaller):
     """A planner in process, by default the pocket one; `ChatDiffAgent` is the same over HTTP.
 
-    Its answer is a call of a bound tool, valid by construction, or a refusal in words. `tool_choice="any"` leaves it no
-    refusal, a tool's name no other tool, "none" no call. Without tools it refuses: conversation is not its trade.
+    Its answer is a call of a bound tool, within its schema by construction, or a refusal in words; calls of the pocket
+    planner are within narrower bounds (`grammar.Bounds`). `tool_choice="any"` leaves it no refusal, a tool's name no
+    other tool, "none" no call. Without tools it refuses: conversation is not its trade.
 
     ```python
     planner = ChatDiffAgent.local()
@@ -95,6 +96,7 @@ class LocalChatDiffAgent(ToolCaller):
             self.decoder.render(told, tools),
             answer_grammar(
                 tools,
+                bounds="pocket" if self.decoder.has_token(POCKET_MARK) else "schema",
                 may_refuse=choice in (None, "none"),
                 must_call=_named(choice, tools),
                 mark_tokens=self.decoder.has_token(_OPEN) and self.decoder.has_token(_CLOSE),

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from diffagent_tools.chat_models.template_variables import TemplateVariables, recorded_variables
+from diffagent_tools.planning import REFUSAL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_WITHOUT_THOUGHT: Final[tuple[TemplateVariables, ...]] = ({}, {"enable_thinking": False}, {"thinking": False})
+"""Variables by which templates leave out thoughts: none is needed, Qwen's and many more, DeepSeek's and Granite's."""
 
 
 def render(
@@ -39,6 +46,35 @@ def render(
         **template,
     )
     return str(text)
+
+
+def template_variables(folder: Path, tokenizer: PreTrainedTokenizerBase) -> TemplateVariables:
+    """The variables of a model's chat template: those kept beside it, else those that let it answer at once.
+
+    Qwen3's template, for one, writes an empty thought before an answer, and only with `enable_thinking=False` writes it
+    into the prompt.
+
+    Args:
+        folder: Of the model; one that is not there keeps nothing.
+        tokenizer: Has the chat template.
+
+    Returns:
+        The variables; none where nothing is kept and no choice of them puts the answer right behind the prompt.
+
+    Raises:
+        ConfigError: What is kept is damaged.
+    """
+    recorded = recorded_variables(folder)
+    return _usual_variables(tokenizer) if recorded is None else recorded
+
+
+def _usual_variables(tokenizer: PreTrainedTokenizerBase) -> TemplateVariables:
+    asked, answer = [{"role": "user", "content": "a cat"}], {"role": "assistant", "content": REFUSAL}
+    for variables in _WITHOUT_THOUGHT:
+        prompt = render(tokenizer, asked, [], answer=None, **variables)
+        if render(tokenizer, asked, [], answer=answer, **variables).startswith(prompt + REFUSAL):
+            return dict(variables)
+    return {}
 
 
 def _strict(tool: Mapping[str, Any]) -> dict[str, Any]:

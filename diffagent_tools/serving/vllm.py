@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 
 import click
 
+from diffagent_tools.chat_models.template_variables import recorded_variables, server_flags
 from diffagent_tools.serving.endpoint import BASE_URL_VARIABLE, HOST, PORT, SERVED_NAME, chosen_api_key
 from tool_specs.exceptions import BackendError, ConfigError
 from tool_specs.home import home_folder
@@ -71,7 +72,8 @@ def command(folder: Path, *, port: int, python: Path = PYTHON, extra: Sequence[s
         extra: More of vLLM's flags; they win over ours.
 
     Raises:
-        ConfigError: There is no such folder or interpreter, the interpreter has no vLLM, or `serving.json` is damaged.
+        ConfigError: There is no such folder or interpreter, the interpreter has no vLLM, or what the folder says of
+            itself is damaged.
     """
     if not (folder / "config.json").is_file():
         msg = f"there is no model in {folder}; name a folder with config.json, as `diffagent-train export` writes it"
@@ -79,7 +81,8 @@ def command(folder: Path, *, port: int, python: Path = PYTHON, extra: Sequence[s
     parser, dtype = _recorded(folder)
     device = CPU_FLAGS if is_cpu_build(python) else dtype
     serving = (str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder.resolve()))
-    return [*serving, "--port", str(port), *FLAGS, *parser, *device, *extra]
+    template = server_flags(recorded_variables(folder))
+    return [*serving, "--port", str(port), *FLAGS, *parser, *template, *device, *extra]
 
 
 def _recorded(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

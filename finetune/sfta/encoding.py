@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from diffagent_tools.chat_models.template_variables import TemplateVariables
 from tool_specs.exceptions import ConfigError
 from tool_specs.validation import one_line
 
@@ -31,6 +32,8 @@ class SampleRow(BaseModel):
     id: str
     prompt: str = Field(min_length=1)
     completion: str = Field(min_length=1)
+    template: TemplateVariables | None = None
+    """Variables of the template that it was rendered with; null where they are those of the model that is trained."""
 
 
 class RankingRow(BaseModel):
@@ -44,6 +47,8 @@ class RankingRow(BaseModel):
     rewards: list[FiniteFloat]
     sources: list[str] = []
     """Where each response comes from, for people; nothing is learned from it."""
+    template: TemplateVariables | None = None
+    """As in `SampleRow`."""
 
     @model_validator(mode="after")
     def _as_many_rewards(self) -> Self:
@@ -51,6 +56,13 @@ class RankingRow(BaseModel):
             msg = f"{len(self.responses)} responses but {len(self.rewards)} rewards"
             raise ValueError(msg)
         return self
+
+
+class _Worded(BaseModel):
+    """What rows of both kinds tell of their template."""
+
+    id: str
+    template: TemplateVariables | None = None
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -79,6 +91,23 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
         msg = f"the data {path} are empty; one JSON object a line is expected: {json.dumps(list(kind.model_fields))}"
         raise ConfigError(msg)
     return rows
+
+
+def template_of(files: Iterable[Path]) -> TemplateVariables | None:
+    """The variables of the chat template that the rows of files were rendered with; None where no row tells.
+
+    Raises:
+        ConfigError: A file cannot be used, or rows tell different ones.
+    """
+    told = [row for path in files for row in read_rows(path, _Worded) if row.template is not None]
+    for row in told:
+        if row.template != told[0].template:
+            msg = (
+                f"the row {told[0].id!r} was rendered with the template variables {told[0].template} and {row.id!r} "
+                f"with {row.template}; a model is served with one choice: make the rows anew with the same `template`"
+            )
+            raise ConfigError(msg)
+    return told[0].template if told else None
 
 
 def file_sha256(path: Path) -> str:

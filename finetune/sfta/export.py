@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent_tools.chat_models.rendering import template_variables
+from diffagent_tools.chat_models.template_variables import record_variables, server_flags
 from diffagent_tools.devices import require
 from finetune.sfta.cards import exported_card
 from finetune.sfta.models import ADAPTER, load_model, load_tokenizer
@@ -42,7 +44,9 @@ class ExportSettings(BaseModel):
 def export(settings: ExportSettings) -> Path:
     """Write what vLLM serves: weights, configuration, tokenizer, chat template, card, and `serving.json`.
 
-    An adapter is merged in float32, which takes four bytes of memory a parameter.
+    An adapter is merged in float32, which takes four bytes of memory a parameter. Where the template is to be given
+    variables, they are in `chat_template_kwargs.json` and among the flags of `serving.json`: those that the model was
+    trained with, else those that its template usually takes.
 
     Args:
         settings: The settings.
@@ -51,7 +55,8 @@ def export(settings: ExportSettings) -> Path:
         The folder `out`.
 
     Raises:
-        ConfigError: A package is missing, `out` is there already, or the adapter is another model's.
+        ConfigError: A package is missing, `out` is there already, the adapter is another model's, or the record of the
+            template's variables is damaged.
         WeightsError: Model or adapter cannot be read.
     """
     require("torch", "transformers", "peft")
@@ -64,6 +69,7 @@ def export(settings: ExportSettings) -> Path:
     if tokenizer.chat_template is None:
         msg = f"the tokenizer in {settings.model} has no chat template, which vLLM needs; put chat_template.jinja there"
         raise ConfigError(msg)
+    variables = template_variables(settings.model, tokenizer)
     adapted = (settings.model / ADAPTER).exists()
     if adapted:
         model, stored = _merged(settings)
@@ -81,7 +87,9 @@ def export(settings: ExportSettings) -> Path:
     if card.exists():
         said = exported_card(card.read_text(encoding="utf-8"), dtype, merged=adapted)
         (part / card.name).write_text(said, encoding="utf-8")
+    record_variables(part, variables)
     flags = ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_parser, "--dtype", dtype]
+    flags += server_flags(variables)
     serving = {"tool_call_parser": settings.tool_parser, "dtype": dtype, "vllm_flags": flags}
     (part / SERVING).write_text(json.dumps(serving, indent=2) + "\n", encoding="utf-8")
     part.replace(settings.out)

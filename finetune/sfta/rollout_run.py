@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from diffagent_tools.chat_models.template_variables import recorded_variables
 from finetune.dabench.left_out import LeftOut
 from finetune.dabench.pairs import read_pairs
 from finetune.origin import check_same_origin
@@ -66,7 +67,10 @@ def maker_here(settings: RolloutSettings, bench: Workbench) -> RolloutMaker:
     from diffagent_tools.chat_models.local import LocalChatDiffAgent
 
     planner = LocalChatDiffAgent(folder=settings.model)
-    return RolloutMaker(planner, planner.decoder.tokenizer, bench.shortlister, bench.studio, settings)
+    decoder = planner.decoder
+    return RolloutMaker(
+        planner, decoder.tokenizer, bench.shortlister, bench.studio, settings, template=decoder.template
+    )
 
 
 def _maker_on_ray(settings: RolloutSettings, bench: Workbench) -> Maker:  # noqa: ARG001 - workers open their own
@@ -89,4 +93,6 @@ def _check_same_origin(settings: RolloutSettings, making: Mapping[str, str]) -> 
         "data": file_sha256(settings.data / f"{settings.split}.parquet"),
         **making,
     }
+    if template := recorded_variables(settings.model):
+        told["template"] = template
     check_same_origin(settings.rows, told)

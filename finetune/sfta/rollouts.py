@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent_tools.chat_models.retrieval import RetrievalChatModel
+from diffagent_tools.chat_models.template_variables import TemplateVariables
 from diffagent_tools.planning import SHORTLIST_SIZE
 from finetune.dabench.drawing import Studio, seed_of
 from finetune.dabench.left_out import LeftOut
@@ -105,6 +106,7 @@ class RolloutMaker:
         shortlister: Offers.
         studio: Draws and scores; the candidates of a pair have the same seeds, so that the call makes the difference.
         settings: How many candidates, and from which seed.
+        template: Variables of the chat template that the planner is asked with.
     """
 
     def __init__(
@@ -114,6 +116,8 @@ class RolloutMaker:
         shortlister: AnyShortlister,
         studio: Studio,
         settings: RolloutSettings,
+        *,
+        template: TemplateVariables | None = None,
     ) -> None:
         self._planner = planner
         self._tokenizer = tokenizer
@@ -121,6 +125,7 @@ class RolloutMaker:
         self._retrieval = RetrievalChatModel(catalog=shortlister.catalog, shortlister=shortlister)
         self._studio = studio
         self._settings = settings
+        self._template = template or {}
 
     def rollout(self, pair: Pair) -> Rollout:
         """Candidates of one pair with their rewards."""
@@ -135,13 +140,14 @@ class RolloutMaker:
             variety=self._settings.variety,
         )
         sample = sample_of(pair.id, pair.instruction, shortlist, found[-1].answer)
-        rows = [rendered(with_answer(sample, one.answer), self._tokenizer) for one in found]
+        rows = [rendered(with_answer(sample, one.answer), self._tokenizer, **self._template) for one in found]
         return Rollout(
             id=pair.id,
             prompt=rows[0]["prompt"],
             responses=[row["completion"] for row in rows],
             rewards=[round(self._reward(pair, one), 4) for one in found],
             sources=[one.source for one in found],
+            template=self._template,
         )
 
     def rollouts(self, pairs: Sequence[Pair]) -> Iterator[Rollout | LeftOut]:

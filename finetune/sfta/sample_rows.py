@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.progress import track
 
+from diffagent_tools.chat_models.rendering import template_variables
+from diffagent_tools.chat_models.template_variables import TemplateVariables
 from diffagent_tools.planning import SHORTLIST_SIZE
 from diffagent_tools.tools.generation import tool_names
 from finetune.dabench.calls import NO_MODEL
@@ -51,8 +53,9 @@ class SampleSettings(BaseModel):
     closed_book: bool = False
     """No shortlist: the planner has to know every model by heart, as in the paper."""
     shortlist_size: int = Field(default=SHORTLIST_SIZE, gt=0)
-    template: dict[str, bool | int | str] = {}
-    """Variables of the chat template, such as `enable_thinking: false`."""
+    template: TemplateVariables | None = None
+    """Variables of the chat template, such as `enable_thinking: false`; they stay with the model that learns the rows.
+    None: those that are kept beside `model`, else those with which its template writes no thought before an answer."""
     seed: int = 0
 
 
@@ -86,9 +89,13 @@ def write_samples(settings: SampleSettings) -> Written:
     from finetune.sfta.models import load_tokenizer
 
     tokenizer = load_tokenizer(settings.model)
+    template = settings.template
+    if template is None:
+        template = template_variables(Path(settings.model), tokenizer)
     pairs = read_pairs(settings.data, settings.split)
     told = settings.model_dump(mode="json", exclude={"model", "data", "out", "catalog"})
     told |= {
+        "template": template,
         "catalog": None if settings.catalog is None else settings.catalog.name,
         "data": file_sha256(settings.data / f"{settings.split}.parquet"),
         "chat template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
@@ -107,7 +114,7 @@ def write_samples(settings: SampleSettings) -> Written:
             if isinstance(sample, LeftOut):
                 left_out.append(sample)
             else:
-                lines.append(SampleRow(**rendered(sample, tokenizer, **settings.template)))
+                lines.append(SampleRow(**rendered(sample, tokenizer, **template), template=template))
                 done.add(pair.id)
     return Written(len(done), tuple(left_out))
 

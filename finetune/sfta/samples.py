@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_openai_messages
 
@@ -17,6 +17,9 @@ from tool_specs.search.shortlist import Shortlist
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_THOUGHT: Final = "<think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def rendered(sample: Sample, tokenizer: PreTrainedTokenizerBase, **template: obj
         the mark that ends the turn.
 
     Raises:
-        ConfigError: The template does not put the answer behind the prompt that it opens for it.
+        ConfigError: The template does not put the answer behind the prompt that it opens for it, or puts a thought
+            between them.
     """
     prompt = render(tokenizer, sample.messages, sample.tools, answer=None, **template)
     whole = render(tokenizer, sample.messages, sample.tools, answer=sample.answer, **template)
@@ -102,4 +106,11 @@ def rendered(sample: Sample, tokenizer: PreTrainedTokenizerBase, **template: obj
             "answer; use a template whose `add_generation_prompt` opens the assistant's turn"
         )
         raise ConfigError(msg)
-    return {"id": sample.id, "prompt": prompt, "completion": whole[len(prompt) :].rstrip()}
+    completion = whole[len(prompt) :].rstrip()
+    if completion.startswith(_THOUGHT):
+        msg = (
+            f"the chat template of {tokenizer.name_or_path!r} writes a thought before the answer with the variables "
+            f"{template}, and a planner answers at once; give those that leave it out, as {{'enable_thinking': False}}"
+        )
+        raise ConfigError(msg)
+    return {"id": sample.id, "prompt": prompt, "completion": completion}

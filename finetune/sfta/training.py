@@ -14,8 +14,14 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hu
 import torch
 from accelerate import PartialState
 
+from diffagent_tools.chat_models.template_variables import (
+    TemplateVariables,
+    record_variables,
+    recorded_variables,
+)
 from diffagent_tools.devices import without_model_bars
 from finetune.sfta.cards import write_card
+from finetune.sfta.encoding import template_of
 from finetune.sfta.export import record_base
 from finetune.sfta.models import load_tokenizer, use_bf16
 from finetune.sfta.runs import Run
@@ -76,10 +82,11 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
             each kind of data.
 
     Returns:
-        The folder of the trained model: weights or adapter, tokenizer, and a card.
+        The folder of the trained model: weights or adapter, tokenizer, the template's variables, and a card.
 
     Raises:
-        ConfigError: The folder is another run's, or cannot be written to; or there are several GPUs and one process.
+        ConfigError: The folder is another run's, or cannot be written to; rows were rendered with different variables
+            of the template; or there are several GPUs and one process.
         WeightsError: The model has no safetensors files.
         KeyboardInterrupt: Ctrl-C; the checkpoint is saved.
     """
@@ -95,6 +102,7 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
     if run.finished:
         return run.model
     trainer, rows = make(tokenizer)
+    template = _template(run)
     trainer.remove_callback(PrinterCallback)
     step = 0 if checkpoint is None else json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
     processes = trainer.accelerator.num_processes
@@ -104,7 +112,7 @@ def train(run: Run, make: Callable[[PreTrainedTokenizerBase], tuple[Trainer, dic
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.interrupted:
         raise KeyboardInterrupt
-    _save(run, trainer, watch.rows, rows)
+    _save(run, trainer, template, watch.rows, rows)
     return run.model
 
 
@@ -123,7 +131,13 @@ def _check_launch() -> None:
         raise ConfigError(msg)
 
 
-def _save(run: Run, trainer: Trainer, log: Sequence[LogRow], rows: dict[str, int]) -> None:
+def _template(run: Run) -> TemplateVariables:
+    """The variables of the chat template that belong to the model: those of the rows, else those that it had."""
+    told = template_of(getattr(run.settings, name) for name in run.data_sha256)
+    return (recorded_variables(Path(run.settings.model)) or {}) if told is None else told
+
+
+def _save(run: Run, trainer: Trainer, template: TemplateVariables, log: Sequence[LogRow], rows: dict[str, int]) -> None:
     """Write the folder of the trained model, whole or not at all."""
     part = run.folder / "model.part"
     with without_model_bars():
@@ -133,6 +147,7 @@ def _save(run: Run, trainer: Trainer, log: Sequence[LogRow], rows: dict[str, int
         (part / "training_args.bin").unlink(missing_ok=True)  # a pickle; the card says the same
         if run.settings.lora is not None:
             record_base(part, run.settings.model)
+        record_variables(part, template)
         write_card(part, run, log, rows)
         part.replace(run.model)
         run.remove_checkpoints()

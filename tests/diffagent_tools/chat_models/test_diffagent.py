@@ -278,3 +278,11 @@ class TestSettings:
 
         assert isinstance(planner, LocalChatDiffAgent)
         assert (planner.folder, planner.max_tokens) == (tmp_path, 7)
+
+
+def test_variables_of_the_template_go_to_servers_that_do_not_know_them(server: ChatServer) -> None:
+    variables = {"enable_thinking": False}
+    ChatDiffAgent(base_url=server.url).bind_tools([draw_fox]).invoke("a fox")
+    planner = ChatDiffAgent(base_url=server.url, extra_body={"chat_template_kwargs": variables})
+    planner.bind_tools([draw_fox]).invoke("a fox")
+    assert [asked.get("chat_template_kwargs") for asked in server.asked] == [None, variables]

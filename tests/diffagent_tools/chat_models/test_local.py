@@ -18,14 +18,16 @@ from pydantic import BaseModel, Field
 
 from diffagent_tools.chat_models.decoding import Decoder
 from diffagent_tools.chat_models.diffagent import ChatDiffAgent
-from diffagent_tools.chat_models.grammar import MAX_NETWORKS
+from diffagent_tools.chat_models.grammar import MAX_NETWORKS, answer_grammar
 from diffagent_tools.chat_models.local import LocalChatDiffAgent, answer_message
 from diffagent_tools.planning import REFUSAL, conversation, read_answer
 from diffagent_tools.tools.generation import offered, tool_schemas
 from finetune.pocket.planner.worlds import made_up_world
+from tests.finetune.sfta.tiny_planner import save_planner
 from tests.planner_models import shortlist_of
 from tests.tool_specs.conftest import SpecMaker, make_spec
 from tool_specs.exceptions import ConfigError, RequestError
+from tool_specs.pocket import pocket_planner
 from tool_specs.search.shortlist import Hit, Shortlist
 
 __all__ = ["make_spec"]
@@ -301,3 +303,33 @@ def test_half_a_character_is_left_out(untaught: LocalChatDiffAgent) -> None:
 def test_a_temperature_that_is_none(untaught: LocalChatDiffAgent, temperature: float) -> None:
     with pytest.raises(RequestError, match="temperature="):
         untaught.bind_tools([], temperature=temperature).invoke("a fox")
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The grammars that answers were written by."""
+    grammars: list[str] = []
+    decode = Decoder.decode
+
+    def noted(decoder: Decoder, prompt: str, grammar: str, **settings: Any) -> object:
+        grammars.append(grammar)
+        return decode(decoder, prompt, grammar, **settings)
+
+    monkeypatch.setattr(Decoder, "decode", noted)
+    return grammars
+
+
+@pytest.mark.parametrize("folder", ["shipped", "trained anew"])
+def test_pocket_planners_keep_to_their_bounds(
+    tiny_planner: Path, shortlist: Shortlist, written: list[str], folder: str
+) -> None:
+    planner = LocalChatDiffAgent(folder=pocket_planner() if folder == "shipped" else tiny_planner, device="cpu")
+    assert planner.decoder.template == {}
+    planner.bind_tools(tool_schemas(shortlist), max_tokens=2).invoke("a cat")
+    assert written == [answer_grammar(tool_schemas(shortlist), bounds="pocket")]
+
+
+def test_other_planners_are_bound_by_the_schema_alone(tmp_path: Path, shortlist: Shortlist, written: list[str]) -> None:
+    planner = LocalChatDiffAgent(folder=save_planner(tmp_path / "other", context=32768), device="cpu")
+    planner.bind_tools(tool_schemas(shortlist), max_tokens=2).invoke("a cat")
+    assert written == [answer_grammar(tool_schemas(shortlist), bounds="schema")]

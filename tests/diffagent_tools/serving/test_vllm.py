@@ -87,6 +87,18 @@ def test_a_damaged_export_is_named(folder: Path, python: Path, text: str) -> Non
         command(folder, port=8000, python=python)
 
 
+def test_the_variables_of_the_template_are_those_of_the_training(folder: Path, python: Path) -> None:
+    flag = "--default-chat-template-kwargs"
+    assert flag not in command(folder, port=8000, python=python)
+    record = folder / "chat_template_kwargs.json"
+    record.write_text('{"enable_thinking": false}')
+    told = command(folder, port=8000, python=python, extra=(flag, "{}"))
+    assert [told[place + 1] for place, word in enumerate(told) if word == flag] == ['{"enable_thinking": false}', "{}"]
+    record.write_text("[]")
+    with pytest.raises(ConfigError, match=r"chat_template_kwargs\.json"):
+        command(folder, port=8000, python=python)
+
+
 def test_the_key_is_in_the_environment_and_not_in_the_command(folder: Path, python: Path, key: str) -> None:
     assert environment(python)["VLLM_API_KEY"] == key
     assert key not in " ".join(command(folder, port=8000, python=python))

@@ -18,6 +18,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
+from diffagent_tools.chat_models.template_variables import record_variables, recorded_variables
 from finetune.sfta.logs import LogRow, read_log
 from finetune.sfta.runs import LoraSettings
 from finetune.sfta.sft import SFTSettings, encoded, train_sft
@@ -189,6 +190,28 @@ def test_what_is_not_there_is_named(settings: Callable[..., SFTSettings], tmp_pa
     (tmp_path / "hollow").mkdir()
     with pytest.raises(WeightsError, match="hollow"):
         train_sft(settings(model=str(tmp_path / "hollow")))
+
+
+def test_variables_of_the_template_stay_with_the_model(
+    planner: Path, settings: Callable[..., SFTSettings], tmp_path: Path
+) -> None:
+    """Those of the rows; where no row tells any, those of the model that is trained."""
+    known = Path(shutil.copytree(planner, tmp_path / "known"))
+    record_variables(known, {"day": "Monday"})
+    rows = sample_rows(planner, 8)
+    for told, kept in ((None, {"day": "Monday"}), ({"day": "Sunday"}, {"day": "Sunday"}), ({}, None)):
+        data = write_jsonl(tmp_path / "rows.jsonl", [*rows[:2], *({**row, "template": told} for row in rows[2:])])
+        out = tmp_path / f"run-{told}"
+        assert recorded_variables(train_sft(settings(model=str(known), data=data, out=out, max_steps=1))) == kept
+
+
+def test_rows_of_different_variables_are_refused(
+    planner: Path, settings: Callable[..., SFTSettings], tmp_path: Path
+) -> None:
+    first, second = sample_rows(planner, 2)
+    told = [{**first, "template": {"enable_thinking": False}}, {**second, "template": {}}]
+    with pytest.raises(ConfigError, match=r"the row '0' was rendered .* and '1' with \{\}; .* same `template`"):
+        train_sft(settings(data=write_jsonl(tmp_path / "rows.jsonl", told)))
 
 
 def test_finished_run_is_not_done_again_and_another_is_refused(settings: Callable[..., SFTSettings]) -> None:

@@ -34,13 +34,21 @@ def call_of(thing: str, style: str) -> dict[str, Any]:
     return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]}
 
 
-def save_planner(folder: Path, *, seed: int = 0) -> Path:
-    """Train a tokenizer on the data and save it with a random model."""
+def qwen3_template() -> str:
+    """The chat template that Qwen3 is published with, which trl ships."""
+    import trl
+
+    return Path(trl.__file__).parent.joinpath("chat_templates", "qwen3.jinja").read_text(encoding="utf-8")
+
+
+def save_planner(folder: Path, *, seed: int = 0, template: str | None = None, context: int = 1024) -> Path:
+    """Train a tokenizer on the data and save it with a random model; without a template it gets our short one."""
     import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-    template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+    template = template or Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+    marks = [mark for mark in ("<tool_call>", "</tool_call>", "<think>", "</think>") if mark in template]
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -56,7 +64,7 @@ def save_planner(folder: Path, *, seed: int = 0) -> Path:
             show_progress=False,
         ),
     )
-    inner.add_tokens([AddedToken(text, special=False) for text in ("<tool_call>", "</tool_call>")])
+    inner.add_tokens([AddedToken(text, special=False) for text in marks])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
     )
@@ -70,7 +78,7 @@ def save_planner(folder: Path, *, seed: int = 0) -> Path:
             num_attention_heads=4,
             num_key_value_heads=2,
             head_dim=16,
-            max_position_embeddings=1024,
+            max_position_embeddings=context,
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
