@@ -17,6 +17,7 @@ from rich.console import Console
 from finetune.dabench.run import EvalSettings, run
 from finetune.origin import check_same_origin, is_made_of, note_origin
 from finetune.pocket.planner.drills import drills
+from finetune.pocket.planner.figures import write_figures
 from finetune.pocket.planner.lessons import Course, course_rows, without_parameters
 from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.recipe import Recipe
@@ -249,7 +250,10 @@ class Reproduction:
                 choices, self.folder / "evaluation-newcomers", list(folders.items())[:2], self.recipe.newcomers
             )
             parts = [report.result().read_text(encoding="utf-8") for report in reports]
-            parts.append(f"# Models that came after training\n\n{table(new.result())}\n")
+            newcomers = new.result()
+        parts.append(f"# Models that came after training\n\n{table(newcomers)}\n")
+        evaluations = {settings.splits[0]: settings.out for settings in (*drawn, asked)}
+        write_figures(self.export(), dataset, evaluations, newcomers, compare=COMPARED)
         curves = learning_curves({name: self.folder / name / "log.jsonl" for name in ("drilled", "sft", "rrhf", "dpo")})
         with written_whole(self.folder / "curves.png") as partial:
             partial.write_bytes(curves)

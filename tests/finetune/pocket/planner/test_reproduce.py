@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from finetune.cli.main import diffagent_train
 from finetune.dabench.pairs import read_pairs
+from finetune.pocket.planner.figures import read_figures
 from finetune.pocket.planner.recipe import FULL, QUICK
 from finetune.pocket.planner.reproduce import Reproduction
 from tests.finetune.sfta.tiny_planner import save_planner
@@ -70,6 +71,12 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
     report = (out / "report.md").read_text()
     assert "rrhf − sft" in report
     assert "Models that came after training" in report
+    figures = read_figures(out / "planner")
+    assert {name: split.pairs for name, split in figures.splits.items()} == {
+        "test": QUICK.drawn, "unseen_styles": QUICK.counts["unseen_styles"], "requests": QUICK.asked
+    }  # fmt: skip
+    assert figures.splits["test"].planners["dpo"]["reward"].n == figures.splits["test"].drawable
+    assert {*figures.newcomers} == {"rrhf", "sft"}
     assert (out / "curves.png").stat().st_size > 1000
     check_a_second_run(out)
 
