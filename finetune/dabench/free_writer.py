@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class FreeWriter(BaseChatModel):
     """Writes the likeliest answer to a conversation, token by token, in the words of the model's own chat template.
 
-    The prompt is rendered by the function that renders closed-book rows for training.
+    The prompt is rendered as closed-book rows are for training, with the template's variables that the model keeps.
     """
 
     folder: Path
@@ -67,11 +67,12 @@ class FreeWriter(BaseChatModel):
         """
         import torch
 
-        from diffagent_tools.chat_models.rendering import render
+        from diffagent_tools.chat_models.rendering import render, template_variables
 
         with self._lock:
             model, tokenizer = self._loaded
-            prompt = render(tokenizer, convert_to_openai_messages(messages), [], answer=None)
+            variables = template_variables(self.folder, tokenizer)
+            prompt = render(tokenizer, convert_to_openai_messages(messages), [], answer=None, **variables)
             read = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
             given, context = read["input_ids"].shape[1], int(model.config.max_position_embeddings)
             if given + self.max_tokens > context:

@@ -16,7 +16,7 @@ from finetune.dabench.planners import Source, planners_of
 from finetune.sfta.samples import calling, rendered, sample_of
 from finetune.sfta.sft import SFTSettings, train_sft
 from tests.finetune.dabench.paper_pairs import paper_pairs
-from tests.finetune.sfta.tiny_planner import save_planner, write_jsonl
+from tests.finetune.sfta.tiny_planner import qwen3_template, save_planner, write_jsonl
 from tests.graphs.paper_world import ANIMALS, CATALOG
 from tool_specs.exceptions import RequestError, WeightsError
 from tool_specs.search.shortlist import Shortlister
@@ -30,11 +30,16 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_planner(tmp_path_factory.mktemp("planner"))
 
 
-def test_it_reads_what_closed_book_rows_have_and_says_how_much(planner: Path, paper_shortlister: Shortlister) -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_it_reads_what_closed_book_rows_have_and_says_how_much(
+    published: bool, planner: Path, paper_shortlister: Shortlister, tmp_path: Path
+) -> None:
+    if published:
+        planner = save_planner(tmp_path, template=qwen3_template())
     tokenizer = AutoTokenizer.from_pretrained(planner)
     shortlist = paper_shortlister.shortlist(FOX.instruction, k=8)
     sample = sample_of("fox", FOX.instruction, shortlist, calling(INVENTED, {}), closed_book=True)
-    row = rendered(sample, tokenizer)
+    row = rendered(sample, tokenizer, **({"enable_thinking": False} if published else {}))
     writer = FreeWriter(folder=planner, device="cpu", max_tokens=8)
     said = writer.invoke(conversation([HumanMessage(FOX.instruction)]))
     assert said.usage_metadata is not None
