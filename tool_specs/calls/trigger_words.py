@@ -39,6 +39,7 @@ def with_trigger_words_of_loras(arguments: Mapping[str, object], networks: Seque
         return dict(arguments)
     if not prompt.strip() or len(prompt) > MAX_PROMPT:
         return dict(arguments)
-    named = {use.get("id") for use in loras if isinstance(use, Mapping)}
+    # A list, since a planner may have written anything there, also what a set cannot hold.
+    named = [use.get("id") for use in loras if isinstance(use, Mapping)]
     used = [network for network in networks if network.id in named]
     return {**arguments, "prompt": with_trigger_words(prompt, used)}

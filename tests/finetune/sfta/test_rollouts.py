@@ -209,6 +209,7 @@ def test_a_planner_in_several_files_is_known_by_all_of_them(
     assert [one.pair for one in left_out] == ["nothing"]
     moved = settings.model_copy(update={"model": sharded.rename(tmp_path / "moved")})
     run_rollouts(moved)
+    moved.rows.touch()  # a note without rows is of no weight
     model.get_input_embeddings().weight.data += 1.0
     model.save_pretrained(moved.model, max_shard_size="20KB")
     with pytest.raises(ConfigError, match=r"was begun with another planner; choose another out"):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.tool_specs.conftest import SpecMaker
@@ -34,6 +34,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prompt=JSON, loras=JSON)
+@example(prompt="a cat", loras=[{"id": []}, {"id": {}}])
 def test_what_is_wrong_stays_as_it_is(make_spec: SpecMaker, prompt: object, loras: object) -> None:
     network = make_spec(1, "LORA", trigger_words=("neon",))
     arguments = {"prompt": prompt, "loras": loras}
