@@ -16,7 +16,7 @@ from tool_specs.calls import to_call
 IMPOSSIBLE = 0.25
 """Share of the requests that no model draws, in every split but that of the unseen styles."""
 
-COUNTS: Mapping[str, int] = {"train": 1600, "dev": 200, "test": 480, "unseen_styles": 240, "requests": 2000}
+COUNTS: Mapping[str, int] = {"train": 1600, "dev": 200, "test": 480, "unseen_styles": 480, "requests": 2000}
 """Pairs in each split.
 
 `test` and `requests` are in wordings that training never sees; `unseen_styles` holds pairs of a subject and a style
