@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from finetune.cli.left_out import tell_left_out
 from finetune.cli.words import settings_from, words_argument
 
 
@@ -23,13 +24,12 @@ def command(words: tuple[str, ...]) -> None:
       diffagent-train rollouts rollouts.yaml shard=0 shards=4
       diffagent-train rollouts rollouts.yaml workers=ray
     """  # noqa: D301 - the \b is click's mark for lines to keep
-    from finetune.dabench.left_out import LeftOut, counted
+    from finetune.dabench.left_out import LeftOut
     from finetune.sfta.rollout_run import run_rollouts
     from finetune.sfta.rollouts import RolloutSettings
 
     settings = settings_from(RolloutSettings, words)
     left_out: list[LeftOut] = []
     run_rollouts(settings, on_left_out=left_out.append)
-    if left_out:
-        click.echo("\n".join(["left out:", *counted(left_out)]), err=True)
+    tell_left_out(left_out)
     click.echo(settings.rows)

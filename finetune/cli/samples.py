@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from finetune.cli.left_out import tell_left_out
 from finetune.cli.words import settings_from, words_argument
 
 
@@ -20,11 +21,9 @@ def command(words: tuple[str, ...]) -> None:
       diffagent-train samples model=Qwen/Qwen3-4B data=data/dabench catalog=~/.cache/diffagent/catalog out=sft.jsonl
       diffagent-train samples model=planner data=data/dabench out=closed.jsonl closed_book=true
     """  # noqa: D301 - the \b is click's mark for lines to keep
-    from finetune.dabench.left_out import counted
     from finetune.sfta.sample_rows import SampleSettings, write_samples
 
     settings = settings_from(SampleSettings, words)
     written = write_samples(settings)
-    if written.left_out:
-        click.echo("\n".join(["left out:", *counted(written.left_out)]), err=True)
+    tell_left_out(written.left_out)
     click.echo(f"{written.rows} rows: {settings.out}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 from langchain_core.messages import AIMessage
 
 from diffagent_tools.chat_models.local import answer_message
 from diffagent_tools.planning import Reading, read_call
+from tool_specs.calls import networks_named
 from tool_specs.catalog import AnyCatalog
-from tool_specs.spec import ToolSpec
 
 _THOUGHT: Final = re.compile(r"\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 _CALL: Final = re.compile(r"<tool_call>(?P<body>.*?)(?:</tool_call>|\Z)", re.DOTALL)
@@ -43,22 +42,10 @@ def read_from_memory(answer: AIMessage, catalog: AnyCatalog) -> Reading:
         answer: Of a planner that was offered no tools, its call no longer in the text.
         catalog: Where the names of tools and networks are looked up.
     """
-    name, arguments = _named(answer)
-    spec = catalog.by_tool_name(name)
-    tools = {name: spec} if spec is not None and spec.is_checkpoint else {}
-    return read_call(answer, tools, _networks(arguments.get("loras"), catalog))
-
-
-def _named(answer: AIMessage) -> tuple[str, Mapping[str, object]]:
-    """The tool that an answer calls, and the arguments; none where it calls nothing that can be read."""
-    for call in answer.tool_calls:
-        return call["name"], call["args"]
-    return "", {}
-
-
-def _networks(uses: object, catalog: AnyCatalog) -> Sequence[ToolSpec]:
-    """The networks that a call names and the catalog holds."""
-    entries = uses if isinstance(uses, list | tuple) else ()
-    names = (entry.get("id") for entry in entries if isinstance(entry, dict))
-    known = [catalog.get(name) for name in names if isinstance(name, str) and name in catalog]
-    return [spec for spec in known if spec.is_network]
+    if not answer.tool_calls:
+        return read_call(answer, {}, ())
+    called = answer.tool_calls[0]
+    spec = catalog.by_tool_name(called["name"])
+    tools = {called["name"]: spec} if spec is not None and spec.is_checkpoint else {}
+    networks = [catalog.get(name) for name in networks_named(called["args"]) if name in catalog]
+    return read_call(answer, tools, [spec for spec in networks if spec.is_network])

@@ -110,16 +110,20 @@ class Studio:
             DownloadError: Likewise one that is to be downloaded.
             ConfigError: A reward model cannot be read.
         """
-        seeded = parse_call(call).model_copy(update={"seed": seed_of(pair.id, number)})
-        key = _digest(seeded.model_dump(mode="json"), pair.reference, self.stamp(call))
+        return self._judged(parse_call(call), pair, number, self.stamp(call))
+
+    def judgements(self, call: Mapping[str, object], pair: Pair, *, pictures: int) -> list[Judgement]:
+        """What several pictures of a call are worth, the first with number 0; see `judged`."""
+        parsed, stamp = parse_call(call), self.stamp(call)
+        return [self._judged(parsed, pair, number, stamp) for number in range(pictures)]
+
+    def _judged(self, call: Call, pair: Pair, number: int, stamp: str) -> Judgement:
+        seeded = call.model_copy(update={"seed": seed_of(pair.id, number)})
+        key = _digest(seeded.model_dump(mode="json"), pair.reference, stamp)
         if key not in self._known:
             self._known[key] = self._draw(seeded, pair.reference, key)
             self._lines.append(self._known[key])
         return self._known[key]
-
-    def judgements(self, call: Mapping[str, object], pair: Pair, *, pictures: int) -> list[Judgement]:
-        """What several pictures of a call are worth, the first with number 0; see `judged`."""
-        return [self.judged(call, pair, number=number) for number in range(pictures)]
 
     def _draw(self, call: Call, reference: str, key: str) -> Judgement:
         try:

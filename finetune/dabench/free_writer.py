@@ -18,6 +18,8 @@ from tool_specs.exceptions import RequestError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from diffagent_tools.chat_models.template_variables import TemplateVariables
+
 
 class FreeWriter(BaseChatModel):
     """Writes the likeliest answer to a conversation, token by token, in the words of the model's own chat template.
@@ -42,15 +44,17 @@ class FreeWriter(BaseChatModel):
         return {"folder": str(self.folder), "max_tokens": self.max_tokens}
 
     @cached_property
-    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, TemplateVariables]:
         import torch
 
+        from diffagent_tools.chat_models.rendering import template_variables
         from diffagent_tools.devices import torch_device
         from finetune.sfta.models import load_model, load_tokenizer
 
         device = torch_device(self.device)
         model = load_model(str(self.folder), torch.float32 if device.type == "cpu" else torch.bfloat16)
-        return model.eval().to(device), load_tokenizer(str(self.folder))
+        tokenizer = load_tokenizer(str(self.folder))
+        return model.eval().to(device), tokenizer, template_variables(self.folder, tokenizer)
 
     def _generate(
         self,
@@ -67,11 +71,10 @@ class FreeWriter(BaseChatModel):
         """
         import torch
 
-        from diffagent_tools.chat_models.rendering import render, template_variables
+        from diffagent_tools.chat_models.rendering import render
 
         with self._lock:
-            model, tokenizer = self._loaded
-            variables = template_variables(self.folder, tokenizer)
+            model, tokenizer, variables = self._loaded
             prompt = render(tokenizer, convert_to_openai_messages(messages), [], answer=None, **variables)
             read = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
             given, context = read["input_ids"].shape[1], int(model.config.max_position_embeddings)

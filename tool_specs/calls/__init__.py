@@ -21,7 +21,7 @@ from tool_specs.calls.family_calls import (
 from tool_specs.calls.hires import HiresFix
 from tool_specs.calls.models import MAX_PROMPT, UNPLANNED_FIELDS, Call
 from tool_specs.calls.seeds import MAX_SEED, Variation
-from tool_specs.calls.trigger_words import with_trigger_words, with_trigger_words_of_loras
+from tool_specs.calls.trigger_words import networks_named, with_trigger_words, with_trigger_words_of_loras
 from tool_specs.calls.unplanned import start_of, starting_from, with_unplanned
 from tool_specs.spec import LoraUse
 
@@ -47,6 +47,7 @@ __all__ = [
     "ZImageCall",
     "arguments_model",
     "call_model",
+    "networks_named",
     "parse_call",
     "start_of",
     "starting_from",

@@ -25,6 +25,17 @@ def with_trigger_words(prompt: str, networks: Iterable[ToolSpec]) -> str:
     return ", ".join(filter(None, [prompt[:room], *missing]))
 
 
+def networks_named(arguments: Mapping[str, object]) -> list[str]:
+    """The ids of networks in a planner's arguments, in its order; what is no id is passed over.
+
+    Args:
+        arguments: As the planner wrote them.
+    """
+    loras = arguments.get("loras")
+    uses = loras if isinstance(loras, list | tuple) else ()
+    return [name for use in uses if isinstance(use, Mapping) and isinstance(name := use.get("id"), str)]
+
+
 def with_trigger_words_of_loras(arguments: Mapping[str, object], networks: Sequence[ToolSpec]) -> dict[str, object]:
     """A planner's arguments, whose prompt has the trigger words of the networks that they name.
 
@@ -34,12 +45,9 @@ def with_trigger_words_of_loras(arguments: Mapping[str, object], networks: Seque
         arguments: As the planner wrote them; what is wrong with them stays so.
         networks: Those on offer.
     """
-    loras, prompt = arguments.get("loras"), arguments.get("prompt")
-    if not isinstance(loras, list | tuple) or not isinstance(prompt, str):
+    prompt = arguments.get("prompt")
+    if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_PROMPT:
         return dict(arguments)
-    if not prompt.strip() or len(prompt) > MAX_PROMPT:
-        return dict(arguments)
-    # A list, since a planner may have written anything there, also what a set cannot hold.
-    named = [use.get("id") for use in loras if isinstance(use, Mapping)]
+    named = networks_named(arguments)
     used = [network for network in networks if network.id in named]
     return {**arguments, "prompt": with_trigger_words(prompt, used)}

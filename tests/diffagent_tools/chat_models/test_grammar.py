@@ -65,6 +65,30 @@ def uses(*networks: str, weight: float = 0.8) -> list[dict[str, Any]]:
     return [{"id": network, "weight": weight} for network in networks]
 
 
+NEVER_VALID = (
+    answer("civitai_3_dogs"),
+    answer(steps=0),
+    answer(steps=101),
+    answer(steps=20.5),
+    answer(cfg_scale=0.9),
+    answer(cfg_scale=20.01),
+    answer(width=65),
+    answer(seed=-1),
+    answer(seed=2**32),
+    answer(clip_skip=2),
+    answer(sampler="Euler b"),
+    answer(prompt=""),
+    answer(loras=uses(PIXEL, PIXEL)),
+    answer(loras=uses("civitai:5@5")),
+    answer(loras=uses(PIXEL, weight=2.1)),
+    answer(extra=1),
+    answer() + "\n" + answer(),
+    "None of these.",
+    "",
+)
+"""Answers that no bounds accept."""
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -88,18 +112,7 @@ def test_what_is_valid_is_accepted(accepts: Callable[[str, str], bool], tools: l
 @pytest.mark.parametrize(
     "text",
     [
-        answer("civitai_3_dogs"),
-        answer(steps=0),
-        answer(steps=101),
-        answer(steps=20.5),
-        answer(cfg_scale=0.9),
-        answer(cfg_scale=20.01),
-        answer(width=65),
-        answer(seed=-1),
-        answer(seed=2**32),
-        answer(clip_skip=2),
-        answer(sampler="Euler b"),
-        answer(prompt=""),
+        *NEVER_VALID,
         answer(prompt=" "),
         answer(prompt="<lora:x:1>"),
         answer(prompt='say "x"'),
@@ -110,14 +123,7 @@ def test_what_is_valid_is_accepted(accepts: Callable[[str, str], bool], tools: l
         answer(prompt="negative prompts, many"),
         answer(negative_prompt="negative prompt"),
         answer(prompt="x" * 500),
-        answer(loras=uses(PIXEL, PIXEL)),
         answer(loras=uses(PIXEL, INK, NEON)),
-        answer(loras=uses("civitai:5@5")),
-        answer(loras=uses(PIXEL, weight=2.1)),
-        answer(extra=1),
-        answer() + "\n" + answer(),
-        "None of these.",
-        "",
     ],
 )
 def test_what_is_not_valid_is_not_accepted(
