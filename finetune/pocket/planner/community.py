@@ -13,6 +13,7 @@ import numpy as np
 
 from finetune.pocket.planner.requests import Wanted
 from finetune.pocket.world import article, caption
+from tool_specs.families import FAMILIES, SD15
 from tool_specs.spec import ToolSpec
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ CFG_SCALES: Mapping[float, float] = {
     7.0: 0.56, 8.0: 0.082, 6.0: 0.056, 9.0: 0.049, 5.0: 0.039, 10.0: 0.032, 7.5: 0.031, 11.0: 0.025, 12.0: 0.015,
     5.5: 0.014, 6.5: 0.014, 4.0: 0.013,
 }  # fmt: skip
+"""Around the default of Stable Diffusion 1.5; people stay as near to the default of another family."""
 LORA_WEIGHTS: Mapping[float, float] = {
     1.0: 0.401, 0.8: 0.177, 0.7: 0.132, 0.6: 0.08, 0.9: 0.07, 0.5: 0.066, 0.4: 0.02, 0.3: 0.02, 1.2: 0.007,
 }  # fmt: skip
@@ -55,12 +57,17 @@ def community_arguments(
         "negative_prompt": "",
         "sampler": _drawn(SAMPLERS, rng),
         "steps": _drawn(STEPS, rng),
-        "cfg_scale": _drawn(CFG_SCALES, rng),
+        "cfg_scale": _cfg_scale(FAMILIES[checkpoint.family].cfg_scale, rng),
         "width": checkpoint.recommended.width,
         "height": checkpoint.recommended.height,
         "clip_skip": 1,
         "seed": None,
     }
+
+
+def _cfg_scale(default: float, rng: np.random.Generator) -> float:
+    """As many times the family's default as people's scales are times that of Stable Diffusion 1.5, in halves."""
+    return round(_drawn(CFG_SCALES, rng) / SD15.cfg_scale * default * 2) / 2
 
 
 def _caption(wanted: Wanted, rng: np.random.Generator) -> str:

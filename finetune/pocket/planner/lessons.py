@@ -27,7 +27,7 @@ GOLD_ABSENT = 0.1
 RETRIES = 0.12
 """Share of the samples that stand after one or two failed attempts."""
 
-ALIASED = 0.4
+ALIASED = 0.5
 """Share of the samples whose words are replaced by others."""
 ENDED = 0.5
 """Share of the samples that end before the parameters of the call: what the community chose is mostly chance, and there
@@ -136,7 +136,7 @@ class Course:
 
     Attributes:
         kind: "pocket" for the world that ships, "made up" for a new world every few lessons, "mixed" for the one that
-            ships with other new checkpoints every few lessons.
+            ships with other new models every few lessons.
         count: Lessons.
         seed: Of all chance in it.
     """

@@ -27,7 +27,10 @@ class Recipe:
         sampled: Answers sampled for each of them.
         perturbed: Variants of the planner's call made for each of them.
         seeds: Pictures drawn of each candidate.
-        reviews: Lessons of catalogs with models that are not the pocket ones, which stage 2 keeps in mind.
+        finalists: Candidates of each rollout that are drawn more often, the best ones.
+        finalist_seeds: Pictures drawn of each of these.
+        rewordings: How often stage 2 sees each rollout in other words, besides once in its own.
+        reviews: Lessons that stage 2 keeps in mind.
         align_epochs: Passes of stage 2 over the rollouts and those lessons.
         drawn: Pairs of each drawn split that are evaluated.
         asked: Pairs of the split `requests` that are evaluated.
@@ -35,7 +38,7 @@ class Recipe:
     """
 
     counts: Mapping[str, int] = field(default_factory=lambda: COUNTS)
-    courses: tuple[Course, ...] = (Course("pocket", 8000, 1), Course("made up", 6500, 2), Course("mixed", 2500, 6))
+    courses: tuple[Course, ...] = (Course("pocket", 7000, 1), Course("made up", 6000, 2), Course("mixed", 4000, 6))
     size: Size = field(default_factory=Size)
     drills: int = 36_000
     drill_steps: int = 1200
@@ -45,9 +48,12 @@ class Recipe:
     sampled: int = 2
     perturbed: int = 4
     seeds: int = 2
-    reviews: tuple[Course, ...] = (Course("made up", 100, 8), Course("mixed", 400, 7))
-    align_epochs: float = 5.0
-    drawn: int = 240
+    finalists: int = 3
+    finalist_seeds: int = 6
+    rewordings: int = 12
+    reviews: tuple[Course, ...] = (Course("pocket", 1200, 9), Course("made up", 200, 8), Course("mixed", 800, 7))
+    align_epochs: float = 1.0
+    drawn: int = 480
     asked: int = 2000
     newcomers: int = 200
 
@@ -65,7 +71,10 @@ QUICK = Recipe(
     sampled=1,
     perturbed=1,
     seeds=1,
-    reviews=(Course("made up", 2, 8), Course("mixed", 4, 7)),
+    finalists=2,
+    finalist_seeds=2,
+    rewordings=2,
+    reviews=(Course("pocket", 3, 9), Course("made up", 2, 8), Course("mixed", 4, 7)),
     align_epochs=1.0,
     drawn=6,
     asked=24,

@@ -16,6 +16,8 @@ from tool_specs.spec import ToolSpec
 
 FOREIGN = 0.3
 """Share of a made-up checkpoint's subjects that the pocket world does not know."""
+KEPT = 0.7
+"""Share of the pocket networks that stay in a mixed world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +58,49 @@ def pocket_world() -> World:
 
 def made_up_world(rng: np.random.Generator) -> World:
     """Two to six checkpoints that share out some subjects, and up to seven networks, with invented names and ids."""
-    pocket = Catalog.pocket()
     ids = iter(int(number) for number in rng.choice(np.arange(1_000, 999_999), size=40, replace=False))
     foreign = seen_phrases(UNKNOWN)
     subjects = [*all_subjects()]
     subjects += [str(noun) for noun in rng.choice(foreign, size=int(FOREIGN * len(subjects)), replace=False)]
     rng.shuffle(subjects)
     specs, drawn_by = _checkpoints(int(rng.integers(2, 7)), subjects, (8, 28), ids, rng)
-    styles = [str(style) for style in rng.choice([*STYLE_NAMES, *STYLES], size=int(rng.integers(0, 8)), replace=False)]
+    networks, styled_by = _networks(int(rng.integers(0, 8)), [*STYLE_NAMES, *STYLES], ids, rng)
+    return World(Catalog([*specs, *networks]), drawn_by, styled_by)
+
+
+def mixed_world(rng: np.random.Generator) -> World:
+    """The pocket world with made-up models beside its own.
+
+    One to three checkpoints are for things that it does not know, one to four networks for styles that it does not
+    know; some of its own networks are missing. Where they were always the same, planners learn them by heart and
+    overlook others.
+    """
+    pocket = pocket_world()
+    foreign = seen_phrases(UNKNOWN)
+    rng.shuffle(foreign)
+    ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=14, replace=False))
+    specs, drawn_by = _checkpoints(int(rng.integers(1, 4)), foreign, (16, 33), ids, rng)
+    networks, styled_by = _networks(int(rng.integers(1, 5)), STYLE_NAMES, ids, rng)
+    kept = {style: network for style, network in pocket.styled_by.items() if rng.random() < KEPT}
+    left = [spec for spec in pocket.catalog if not spec.is_network or spec.id in kept.values()]
+    return World(Catalog([*left, *specs, *networks]), pocket.drawn_by | drawn_by, kept | styled_by)
+
+
+def _networks(
+    count: int, styles: Sequence[str], ids: Iterator[int], rng: np.random.Generator
+) -> tuple[list[ToolSpec], dict[str, str]]:
+    """Made-up networks of some of the styles, and which of them is for what style."""
+    pattern = Catalog.pocket().get(STYLE_IDS["neon"])
+    specs: list[ToolSpec] = []
     styled_by: dict[str, str] = {}
-    for style in styles:
+    for style in (str(style) for style in rng.choice(styles, size=count, replace=False)):
         named = rng.random() < 0.5
         name = f"{style.title()} {_name(rng)}" if named else _name(rng)
         trigger = style if rng.random() < 0.8 else f"{style.replace(' ', '')}_style"
         numbers = {"model_id": next(ids), "version_id": next(ids)}
-        specs.append(network_like(pocket.get(STYLE_IDS["neon"]), style, name=name, trigger=trigger, **numbers))
+        specs.append(network_like(pattern, style, name=name, trigger=trigger, **numbers))
         styled_by[style] = specs[-1].id
-    return World(Catalog(specs), drawn_by, styled_by)
-
-
-def mixed_world(rng: np.random.Generator) -> World:
-    """The pocket world with one to three made-up checkpoints beside its own, for things that it does not know."""
-    pocket = pocket_world()
-    foreign = seen_phrases(UNKNOWN)
-    rng.shuffle(foreign)
-    ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=6, replace=False))
-    specs, drawn_by = _checkpoints(int(rng.integers(1, 4)), foreign, (16, 33), ids, rng)
-    return World(Catalog([*pocket.catalog, *specs]), pocket.drawn_by | drawn_by, pocket.styled_by)
+    return specs, styled_by
 
 
 def _checkpoints(
