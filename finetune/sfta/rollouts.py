@@ -55,6 +55,10 @@ class RolloutSettings(BaseModel):
     """Of the samples."""
     seeds: int = Field(default=2, gt=0)
     """Pictures of each candidate, whose mean reward counts: the luck of one seed outweighs most parameters."""
+    finalists: int = Field(default=3, ge=0)
+    """Candidates of each pair that are drawn with more seeds, those that seem best: else the luckiest would win."""
+    finalist_seeds: int = Field(default=6, gt=0)
+    """Pictures of each of these."""
     shard: int = Field(default=0, ge=0)
     shards: int = Field(default=1, gt=0)
     """Every `shards`-th pair, starting with number `shard`: several processes share the work."""
@@ -145,7 +149,7 @@ class RolloutMaker:
             id=pair.id,
             prompt=rows[0]["prompt"],
             responses=[row["completion"] for row in rows],
-            rewards=[round(self._reward(pair, one), 4) for one in found],
+            rewards=[round(reward, 4) for reward in self._rewards(pair, found)],
             sources=[one.source for one in found],
             template=self._template,
         )
@@ -161,14 +165,32 @@ class RolloutMaker:
         except RequestError as error:
             return LeftOut(pair=pair.id, reason=str(error))
 
-    def _reward(self, pair: Pair, candidate: Candidate) -> float:
+    def _rewards(self, pair: Pair, found: Sequence[Candidate]) -> list[float]:
+        """The reward of each candidate; one that is among the best is drawn with more seeds until it no longer is."""
+        rewards = [self._reward(pair, one, self._settings.seeds) for one in found]
+        drawn_more: set[int] = set()
+        while waiting := {*self._finalists(pair, found, rewards)} - drawn_more:
+            for place in waiting:
+                rewards[place] = self._reward(pair, found[place], self._settings.finalist_seeds)
+            drawn_more |= waiting
+        return rewards
+
+    def _finalists(self, pair: Pair, found: Sequence[Candidate], rewards: Sequence[float]) -> list[int]:
+        """Places of the best drawn candidates, best first; none where more seeds are no more pictures."""
+        if pair.call is None or self._settings.finalist_seeds <= self._settings.seeds:
+            return []
+        drawn = [place for place, one in enumerate(found) if one.reading.call is not None]
+        return sorted(drawn, key=lambda place: -rewards[place])[: self._settings.finalists]
+
+    def _reward(self, pair: Pair, candidate: Candidate, pictures: int) -> float:
+        """The mean over so many pictures."""
         call = candidate.reading.call
         if pair.call is None:
             return REFUSED_RIGHTLY if call is None else CALLED_WRONGLY
         if call is None:
             return NOTHING_DRAWN
         drawn = call.model_dump(mode="json")
-        return fmean(one.reward for one in self._studio.judgements(drawn, pair, pictures=self._settings.seeds))
+        return fmean(one.reward for one in self._studio.judgements(drawn, pair, pictures=pictures))
 
 
 def make_rollouts(

@@ -8,7 +8,7 @@ copy it: a word that means nothing, or one that means something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,7 +19,10 @@ from finetune.pocket.world import COLOURS, SCENES, all_subjects
 
 _REASON = re.compile(r"(knows|nearest word:) '([^\n]+?)'(?: for '([^\n]+?)' \((\d\.\d\d)\)|(?=[.;]))")
 _TRIGGER = re.compile(r"triggered by '([^\n]+?)'")
-_PLACES = frozenset(word for phrase in (*COLOURS, *SCENES, *SCENES.values()) for word in phrase.split())
+_BACKDROP = re.compile(
+    r"(?:(?:in front of|on|over|against|with) )?(?:plain (?=\w+ ))?(.+?)(?: (?:background|backdrop|wall))?"
+)
+_PLACES = frozenset(word for phrase in (*COLOURS, *SCENES, *SCENES.values(), "background") for word in phrase.split())
 _STARTS = (
     "b", "bl", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "qu", "r", "s", "sc",
     "sh", "sp", "st", "t", "th", "tr", "v", "w", "z", "",
@@ -43,48 +46,93 @@ trigger words that are no longer what their network is known for."""
 def with_aliases(row: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
     """A rendered lesson with an alias for each word that a spec knows, that a request asks for, or that triggers.
 
-    A phrase has one alias where it is asked for, one where a model knows it, and one as a trigger word; they may be the
-    same. Backgrounds and colours keep their words, and those that they are asked for by; so does everything that is
-    not quoted as a reason to offer a model.
-
     Args:
         row: `id`, `prompt` and `completion`, in the words of the pocket planner's chat template.
         rng: Where chance comes from.
     """
-    offer, user, rest = row["prompt"].partition("<|user|>")
+    prompt, (completion,) = in_other_words(row["prompt"], [row["completion"]], rng)
+    return row | {"prompt": prompt, "completion": completion}
+
+
+def in_other_words(
+    prompt: str,
+    completions: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    apart: float = ANOTHER_WORD,
+    colours: bool = False,
+) -> tuple[str, list[str]]:
+    """A rendered prompt and its completions with an alias for each word that is known, asked for, or triggers.
+
+    A phrase has one alias where it is asked for, one where a model knows it, and one as a trigger word; they may be the
+    same. Scenes keep their words, and those that they are asked for by; so does everything that is not quoted as a
+    reason to offer a model.
+
+    Args:
+        prompt: In the words of the pocket planner's chat template.
+        completions: Calls and refusals; all of them get the same aliases.
+        rng: Where chance comes from.
+        apart: Share of the phrases whose aliases differ.
+        colours: Whether backgrounds of one colour get aliases too.
+    """
+    offer, user, rest = prompt.partition("<|user|>")
     request, assistant, attempts = rest.partition("<|assistant|>")
     reasons = _REASON.findall(offer)
+    plain = {colour: said for colour, said in _backgrounds(reasons) if _is_in(request, said)} if colours else {}
     known = {phrase: _alias(rng) for _, phrase, _, _ in reasons if _replaceable(phrase)}
+    known |= {colour: _alias(rng) for colour in plain}
     asked = {
-        said: _another(known.get(said), rng)
+        said: _another(known.get(said), rng, apart)
         for _, phrase, wanted, _ in reasons
         if _replaceable(phrase) and _replaceable(said := wanted or phrase)
     }
-    triggers = {phrase: _another(known.get(phrase), rng) for phrase in _TRIGGER.findall(offer) if _replaceable(phrase)}
+    asked |= {said: _another(known[colour], rng, apart) for colour, said in plain.items()}
+    triggers = {
+        phrase: _another(known.get(phrase), rng, apart) for phrase in _TRIGGER.findall(offer) if _replaceable(phrase)
+    }
 
     def reason(found: re.Match[str]) -> str:
-        word, said = known.get(found[2], found[2]), asked.get(found[3] or found[2], found[3] or found[2])
+        word, said = _put(found[2], known, plain), _put(found[3] or found[2], asked, plain.values())
         score = found[4] or f"0.{rng.integers(72, 100)}"
         return f"{found[1]} '{word}'" + (f" for '{said}' ({score})" if found[3] or said != word else "")
 
     offer = _REASON.sub(reason, offer)
     offer = _TRIGGER.sub(lambda found: f"triggered by '{triggers.get(found[1], found[1])}'", offer)
-    written = known | triggers
-    prompt = f"{offer}{user}{_replaced(request, asked)}{assistant}{_replaced(attempts, written)}"
-    completion = row["completion"]
-    return row | {
-        "prompt": prompt,
-        "completion": _replaced(completion, written) if "<tool_call>" in completion else completion,
-    }
+    written = asked | known | triggers
+    told = f"{offer}{user}{_replaced(request, asked)}{assistant}{_replaced(attempts, written)}"
+    return told, [_replaced(text, written) if "<tool_call>" in text else text for text in completions]
+
+
+def _put(phrase: str, aliases: Mapping[str, str], colours: Collection[str]) -> str:
+    """The alias of a quoted phrase, or the phrase with that of its colour."""
+    colour = _colour(phrase)
+    return phrase.replace(colour, aliases[colour], 1) if colour in colours else aliases.get(phrase, phrase)
+
+
+def _backgrounds(reasons: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """The colours of backgrounds that models know, with what they are asked for by."""
+    for _, phrase, wanted, _ in reasons:
+        if phrase.endswith(" background") and (colour := _colour(phrase)) in COLOURS:
+            yield colour, _colour(wanted) if wanted else colour
+
+
+def _colour(phrase: str) -> str:
+    """What a background is called without what says that it is one ("royal blue" of "on royal blue backdrop")."""
+    found = _BACKDROP.fullmatch(phrase)
+    return found[1] if found else phrase
+
+
+def _is_in(text: str, phrase: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
 
 
 def _replaceable(phrase: str) -> bool:
     return not _PLACES & set(phrase.split())
 
 
-def _another(alias: str | None, rng: np.random.Generator) -> str:
+def _another(alias: str | None, rng: np.random.Generator, apart: float) -> str:
     """The same alias, or one of its own."""
-    return _alias(rng) if alias is None or rng.random() < ANOTHER_WORD else alias
+    return _alias(rng) if alias is None or rng.random() < apart else alias
 
 
 def _replaced(text: str, aliases: Mapping[str, str]) -> str:

@@ -33,6 +33,7 @@ class Recipe:
         reviews: Lessons that stage 2 keeps in mind.
         align_epochs: Passes of stage 2 over the rollouts and those lessons.
         drawn: Pairs of each drawn split that are evaluated.
+        pictures: Drawn of each of their calls.
         asked: Pairs of the split `requests` that are evaluated.
         newcomers: Requests of each kind for models that came after training.
     """
@@ -54,6 +55,7 @@ class Recipe:
     reviews: tuple[Course, ...] = (Course("pocket", 1200, 9), Course("made up", 200, 8), Course("mixed", 800, 7))
     align_epochs: float = 1.0
     drawn: int = 480
+    pictures: int = 2
     asked: int = 2000
     newcomers: int = 200
 
@@ -77,6 +79,7 @@ QUICK = Recipe(
     reviews=(Course("pocket", 3, 9), Course("made up", 2, 8), Course("mixed", 4, 7)),
     align_epochs=1.0,
     drawn=6,
+    pictures=1,
     asked=24,
     newcomers=6,
 )

@@ -11,6 +11,7 @@ from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 from rich.console import Console
 
@@ -18,12 +19,13 @@ from finetune.dabench.run import EvalSettings, run
 from finetune.origin import check_same_origin, is_made_of, note_origin
 from finetune.pocket.planner.drills import drills
 from finetune.pocket.planner.figures import write_figures
-from finetune.pocket.planner.lessons import Course, course_rows, without_parameters
+from finetune.pocket.planner.lessons import Course, course_rows
 from finetune.pocket.planner.newcomers import choices, table
+from finetune.pocket.planner.rankings import reviews, reworded
 from finetune.pocket.planner.recipe import Recipe
 from finetune.sfta.align import AlignSettings, align
 from finetune.sfta.curves import learning_curves
-from finetune.sfta.encoding import RankingRow, file_sha256
+from finetune.sfta.encoding import RankingRow, file_sha256, read_rows
 from finetune.sfta.export import ExportSettings, export, fingerprint
 from finetune.sfta.rollouts import RolloutSettings
 from finetune.sfta.sft import SFTSettings, train_sft
@@ -32,7 +34,7 @@ from tool_specs.whole_files import write_whole, written_whole
 EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
-DRILL_BATCH, DRILL_SEED, REMINDER_SEED = 24, 3, 4
+DRILL_BATCH, DRILL_SEED, REMINDER_SEED, REWORDING_SEED = 24, 3, 4, 10
 ALIGN_LEARNING_RATES = {"rrhf": 5e-4, "dpo": 5e-5}
 """At RRHF's, DPO unlearns what stage 1 taught."""
 ALIGN_BATCH, REWARD_MARGIN = 8, 0.1
@@ -59,7 +61,7 @@ class Reproduction:
         self.recipe = recipe
         self._console = Console(stderr=True)
         told = TypeAdapter(Recipe).dump_python(recipe, mode="json", fallback=dict, warnings=False)
-        seeds = {"drill_seed": DRILL_SEED, "reminder_seed": REMINDER_SEED}
+        seeds = {"drill_seed": DRILL_SEED, "reminder_seed": REMINDER_SEED, "rewording_seed": REWORDING_SEED}
         check_same_origin(folder, told | seeds, note=folder / "recipe.json")
 
     def run(self) -> Path:
@@ -166,6 +168,8 @@ class Reproduction:
                 sampled=self.recipe.sampled,
                 perturbed=self.recipe.perturbed,
                 seeds=self.recipe.seeds,
+                finalists=self.recipe.finalists,
+                finalist_seeds=self.recipe.finalist_seeds,
                 shard=shard,
                 shards=shards,
             )
@@ -178,23 +182,18 @@ class Reproduction:
         return path
 
     def rankings(self) -> Path:
-        """What stage 2 learns from: the rollouts, and lessons of other catalogs, whose one answer has no rival.
-
-        Rollouts are of the pocket models alone. From them alone, stage 2 learns their names by heart and overlooks
-        models that are added to them. The answers of the lessons end before the parameters: those of the community
-        would undo what the rollouts teach.
-        """
+        """What stage 2 learns from: the rollouts, in other words as well, and lessons."""
         path, rollouts = self.folder / "rankings.jsonl", self.rollouts()
         made_of = {"rollouts": file_sha256(rollouts)}
         if is_made_of(path, made_of):
             return path
-        lines = rollouts.read_text(encoding="utf-8").splitlines(keepends=True)
+        rng = np.random.default_rng(REWORDING_SEED)
+        rows = [
+            row for rollout in read_rows(rollouts, RankingRow) for row in reworded(rollout, self.recipe.rewordings, rng)
+        ]
         with self._workers() as workers, self._console.status("writing lessons for stage 2"):
-            for row in chain.from_iterable(workers.map(_rows, self.recipe.reviews)):
-                answer = without_parameters(row)["completion"]
-                ranking = RankingRow(id=row["id"], prompt=row["prompt"], responses=[answer], rewards=[1.0])
-                lines.append(ranking.model_dump_json() + "\n")
-        write_whole(path, "".join(lines))
+            rows += chain.from_iterable(workers.map(reviews, self.recipe.reviews))
+        write_whole(path, "".join(row.model_dump_json() + "\n" for row in rows))
         note_origin(path, made_of)
         return path
 
@@ -232,6 +231,7 @@ class Reproduction:
                 planners=[*tuned, "retrieval", "random"],
                 limit=self.recipe.drawn,
                 draw=True,
+                pictures=self.recipe.pictures,
                 compare=list(COMPARED),
             )
             for split in ("test", "unseen_styles")
@@ -299,8 +299,6 @@ def _number(row: dict[str, str]) -> int:
 
 
 def _write_shuffled(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    import numpy as np
-
     order = np.random.default_rng(0).permutation(len(rows))
     write_whole(path, "".join(json.dumps(rows[place], ensure_ascii=False) + "\n" for place in order))
 

@@ -81,8 +81,8 @@ def mixed_world(rng: np.random.Generator) -> World:
     ids = iter(int(number) for number in rng.choice(np.arange(10_000, 999_999), size=14, replace=False))
     specs, drawn_by = _checkpoints(int(rng.integers(1, 4)), foreign, (16, 33), ids, rng)
     networks, styled_by = _networks(int(rng.integers(1, 5)), STYLE_NAMES, ids, rng)
-    kept = {style: network for style, network in pocket.styled_by.items() if rng.random() < KEPT}
-    left = [spec for spec in pocket.catalog if not spec.is_network or spec.id in kept.values()]
+    left = Catalog([spec for spec in pocket.catalog if not spec.is_network or rng.random() < KEPT])
+    kept = {style: network for style, network in pocket.styled_by.items() if network in left}
     return World(Catalog([*left, *specs, *networks]), pocket.drawn_by | drawn_by, kept | styled_by)
 
 
