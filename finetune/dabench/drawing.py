@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from diffagent_tools.backends.protocol import Backend
+from diffagent_tools.backends.protocol import Backend, Drawing
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward, identity_of
 from diffagent_tools.rewards.unified import reward_and_parts
@@ -97,48 +97,48 @@ class Studio:
         weights = self._weights.of_call(parse_call(call)) if self._weights is not None else {}
         return _digest(identity_of(self._reward), weights)
 
-    def judged(self, call: Mapping[str, object], pair: Pair, *, number: int = 0) -> Judgement:
-        """Draw and judge the call of a pair.
+    def judgements(self, call: Mapping[str, object], pair: Pair, *, pictures: int) -> list[Judgement]:
+        """Draw several pictures of a pair's call, together where the backend can, and judge them.
 
         Args:
             call: As JSON.
-            pair: Says what the picture is judged by, and its seed.
-            number: Of the picture: other numbers have other seeds.
+            pair: Says what the pictures are judged by, and their seeds.
+            pictures: How many; the first ones are those of a smaller number.
 
         Raises:
             WeightsError: A model on offer cannot be loaded: another planner would fail just so.
             DownloadError: Likewise one that is to be downloaded.
             ConfigError: A reward model cannot be read.
         """
-        return self._judged(parse_call(call), pair, number, self.stamp(call))
-
-    def judgements(self, call: Mapping[str, object], pair: Pair, *, pictures: int) -> list[Judgement]:
-        """What several pictures of a call are worth, the first with number 0; see `judged`."""
         parsed, stamp = parse_call(call), self.stamp(call)
-        return [self._judged(parsed, pair, number, stamp) for number in range(pictures)]
+        seeded = [parsed.model_copy(update={"seed": seed_of(pair.id, number)}) for number in range(pictures)]
+        keyed = {_digest(one.model_dump(mode="json"), pair.reference, stamp): one for one in seeded}
+        if missing := {key: one for key, one in keyed.items() if key not in self._known}:
+            for key, drawn in zip(missing, self._draw([*missing.values()]), strict=True):
+                self._known[key] = self._judge(drawn, pair.reference, key)
+                self._lines.append(self._known[key])
+        return [self._known[key] for key in keyed]
 
-    def _judged(self, call: Call, pair: Pair, number: int, stamp: str) -> Judgement:
-        seeded = call.model_copy(update={"seed": seed_of(pair.id, number)})
-        key = _digest(seeded.model_dump(mode="json"), pair.reference, stamp)
-        if key not in self._known:
-            self._known[key] = self._draw(seeded, pair.reference, key)
-            self._lines.append(self._known[key])
-        return self._known[key]
-
-    def _draw(self, call: Call, reference: str, key: str) -> Judgement:
+    def _draw(self, calls: Sequence[Call]) -> list[Drawing | str]:
+        """A drawing of each call, or why there is none; calls differ by their seeds alone."""
         try:
-            drawing = self._backend.draw(call)
+            return [*self._backend.draw_batch(calls)]
         except (WeightsError, DownloadError):
             raise
         except (CallError, BackendError) as error:
-            return Judgement(key=key, reward=0.0, fault=str(error))
-        seconds = round(drawing.seconds, 3)
+            # What fails together, for want of memory, may be drawn one by one.
+            return [str(error)] if len(calls) == 1 else [one for call in calls for one in self._draw([call])]
+
+    def _judge(self, drawn: Drawing | str, reference: str, key: str) -> Judgement:
+        if isinstance(drawn, str):
+            return Judgement(key=key, reward=0.0, fault=drawn)
+        seconds = round(drawn.seconds, 3)
         if self._pictures is not None:
             self._pictures.mkdir(parents=True, exist_ok=True)
-            drawing.image.save(self._pictures / f"{key}.png")
-        if fault := find_fault(drawing.image, width=call.width, height=call.height):
+            drawn.image.save(self._pictures / f"{key}.png")
+        if fault := find_fault(drawn.image, width=drawn.call.width, height=drawn.call.height):
             return Judgement(key=key, reward=0.0, fault=fault, seconds=seconds)
-        reward, scores = reward_and_parts(self._reward, drawing.image, reference)
+        reward, scores = reward_and_parts(self._reward, drawn.image, reference)
         return Judgement(key=key, reward=reward, scores=scores, seconds=seconds)
 
 

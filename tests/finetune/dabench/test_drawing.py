@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL.Image import Image
 
+from diffagent_tools.backends.protocol import Drawing
 from diffagent_tools.rewards import Calibration, Reward, Scale, UnifiedReward
-from finetune.dabench.drawing import Studio
+from finetune.dabench.drawing import Judgement, Studio
 from finetune.dabench.drawn_weights import DrawnWeights
 from tests.finetune.dabench.paper_pairs import GOLD, paper_pairs
 from tests.graphs.paper_world import ANIMALS, CATALOG, PaperBackend
-from tool_specs.exceptions import DownloadError
+from tool_specs.calls import Call
+from tool_specs.exceptions import BackendError, DownloadError
 from tool_specs.spec import ToolSpec
 
 FOX = paper_pairs()[0]
@@ -35,11 +38,16 @@ def unified(score: float = 1.0, version: str = "1", *, mean: float = 0.0, share:
     return UnifiedReward(rewards, Calibration({"fixed": Scale(mean, 1.0, 9)}), weights={"fixed": share})
 
 
+def judged(studio: Studio) -> Judgement:
+    (judgement,) = studio.judgements(GOLD, FOX, pictures=1)
+    return judgement
+
+
 def test_a_judgement_is_kept_for_as_long_as_the_reward_is_the_same(tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "log")
 
     def reward_by(reward: Reward) -> float:
-        return Studio(backend, reward, tmp_path).judged(GOLD, FOX).reward
+        return judged(Studio(backend, reward, tmp_path)).reward
 
     first = reward_by(unified())
     assert reward_by(unified()) == first
@@ -63,7 +71,7 @@ def test_a_judgement_is_kept_for_as_long_as_the_weights_are_the_same(tmp_path: P
     def judge(content: bytes) -> int:
         file.write_bytes(content)
         studio = Studio(backend, unified(), tmp_path, weights=DrawnWeights(CATALOG, files))
-        studio.judged(GOLD, FOX)
+        judged(studio)
         return len(backend.drawn)
 
     assert [judge(content) for content in (b"one", b"one", b"another", b"one")] == [1, 1, 2, 2]
@@ -77,8 +85,31 @@ def test_what_a_studio_depends_on_is_told(tmp_path: Path) -> None:
     assert set(Studio(backend, unified(), tmp_path, weights=weights).making()) == {"reward", "catalog"}
 
 
+def test_pictures_of_a_call_are_drawn_together_and_each_once(tmp_path: Path) -> None:
+    class Together(PaperBackend):
+        batches: ClassVar[list[int]] = []
+
+        def draw_batch(self, calls: Sequence[Call], **options: object) -> list[Drawing]:
+            self.batches.append(len(calls))
+            if len(calls) > 3:
+                msg = "out of memory"
+                raise BackendError(msg)
+            return [self.draw(call) for call in calls]
+
+    backend = Together(tmp_path / "log")
+    studio = Studio(backend, unified(), tmp_path)
+    two = studio.judgements(GOLD, FOX, pictures=2)
+    assert studio.judgements(GOLD, FOX, pictures=1) == two[:1]
+    assert studio.judgements(GOLD, FOX, pictures=4)[:2] == two
+    assert backend.batches == [2, 2]
+    assert len({one.key for one in studio.judgements(GOLD, FOX, pictures=9)}) == 9
+    assert backend.batches == [2, 2, 5, 1, 1, 1, 1, 1]
+    assert all(one.fault is None for one in studio.judgements(GOLD, FOX, pictures=9))
+    assert Studio(backend, unified(), tmp_path).judgements(GOLD, FOX, pictures=2) == two
+
+
 def test_weights_that_cannot_be_downloaded_are_no_judgement(tmp_path: Path) -> None:
     backend = PaperBackend(tmp_path / "log", faults={1: lambda: DownloadError("no network", transient=True)})
     with pytest.raises(DownloadError, match="no network"):
-        Studio(backend, unified(), tmp_path).judged(GOLD, FOX)
-    assert Studio(backend, unified(), tmp_path).judged(GOLD, FOX).fault is None
+        judged(Studio(backend, unified(), tmp_path))
+    assert judged(Studio(backend, unified(), tmp_path)).fault is None

@@ -62,7 +62,9 @@ def untaught(tiny_planner: Path) -> LocalChatDiffAgent:
 
 @pytest.fixture
 def settings(tiny_planner: Path, tmp_path: Path) -> RolloutSettings:
-    return RolloutSettings(model=tiny_planner, data=tmp_path / "data", out=tmp_path / "rows", sampled=2, perturbed=1)
+    return RolloutSettings(
+        model=tiny_planner, data=tmp_path / "data", out=tmp_path / "rows", sampled=2, perturbed=1, finalists=0
+    )
 
 
 @pytest.fixture
@@ -119,6 +121,28 @@ def test_what_one_seed_gives_is_averaged_over_all(
     maker = RolloutMaker(untaught, untaught.decoder.tokenizer, shortlister, studio, settings)
     rewards = maker.rollout(next(pair for pair in pairs if pair.call)).rewards
     assert rewards[:-1] == [pytest.approx(2.5 * 60 / 255, abs=0.02)] * (len(rewards) - 1)
+
+
+def test_the_best_candidates_are_drawn_with_more_seeds(
+    untaught: LocalChatDiffAgent, pairs: list[Pair], settings: RolloutSettings, tmp_path: Path
+) -> None:
+    class LuckyBackend(GreyBackend):
+        """The first two pictures of a call are bright and the others dark."""
+
+        def draw(self, call: Call, **others: object) -> Drawing:
+            lucky = call.seed in (seed_of(pair.id), seed_of(pair.id, 1))
+            return super().draw(call.model_copy(update={"steps": 90 if lucky else 30, "cfg_scale": 5.0}))
+
+    pair = next(pair for pair in pairs if pair.call)
+    backend = LuckyBackend()
+    studio = Studio(backend, BrightnessReward(), tmp_path / "lucky")
+    shortlister = Shortlister(pocket_world().catalog, WordEmbedder())
+    few = settings.model_copy(update={"finalists": 2, "finalist_seeds": 6})
+    maker = RolloutMaker(untaught, untaught.decoder.tokenizer, shortlister, studio, few)
+    rewards = maker.rollout(pair).rewards[:-1]
+    # Each that was lucky becomes one of the best in its turn, and is then found out.
+    assert rewards == [pytest.approx(2.5 * (2 * 90 + 4 * 30) / 6 / 255, abs=0.02)] * len(rewards)
+    assert len(backend.drawn) == 6 * len(rewards)
 
 
 def test_calls_for_what_nothing_draws_are_worth_nothing_undrawn(

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from finetune.pocket.planner.aliases import with_aliases
+from finetune.pocket.planner.aliases import in_other_words, with_aliases
 from finetune.pocket.planner.requests import held_out_phrase
 from finetune.pocket.planner.words import SYNONYMS
 from finetune.pocket.world import all_subjects
@@ -92,3 +92,39 @@ def test_a_refusal_and_the_names_of_arguments_keep_their_words() -> None:
 def test_nothing_to_replace(why: str) -> None:
     row = {"id": "1", "prompt": f"<|tools|>\ncivitai_1_a: {why}.\n<|user|>blue<|assistant|>", "completion": CALL}
     assert with_aliases(row, np.random.default_rng(0)) == row
+
+
+COLOURED = (
+    "<|tools|>\n"
+    "civitai_1_food: knows 'ogre'; knows 'blue background' for 'in front of royal blue background' (0.84).\n"
+    "<|user|>an ogre in front of a royal blue wall<|assistant|>"
+)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_colours_of_backgrounds_get_other_words_where_that_is_asked_for(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    refusal = "None of the models on offer can draw this.<|end|>"
+    blue = CALL.replace("a poached ogre on a blue background", "an ogre on a blue background")
+    words = CALL.replace("a poached ogre on a blue background", "royal blue background, ogre")
+    prompt, (first, second, told) = in_other_words(COLOURED, [blue, words, refusal], rng, apart=1.0, colours=True)
+    thing, asked, known, said = prompt.split("'")[1::2]
+    assert known.endswith(" background")
+    assert said.startswith("in front of ")
+    colour, wanted = known.removesuffix(" background"), said.removeprefix("in front of ").removesuffix(" background")
+    assert prompt.split("<|user|>")[1].removeprefix("a").removeprefix("n").strip() == (
+        f"{asked} in front of a{'n' * (wanted[0] in 'aeiou')} {wanted} wall<|assistant|>"
+    )
+    assert f"{thing} on a{'n' * (colour[0] in 'aeiou')} {colour} background" in first
+    assert f'"{wanted} background, {thing}' in second
+    assert told == refusal
+    assert "blue" not in prompt + first + second or "blue" in f"{thing} {asked} {colour} {wanted}"
+
+
+def test_a_colour_that_the_request_spells_otherwise_keeps_its_word() -> None:
+    grey = COLOURED.replace("'in front of royal blue background'", "'in front of gray background'").replace(
+        "royal blue", "grey"
+    )
+    prompt, _ = in_other_words(grey, [CALL], np.random.default_rng(0), colours=True)
+    assert "knows 'blue background' for 'in front of gray background' (0.84)" in prompt
+    assert prompt.endswith(" in front of a grey wall<|assistant|>")

@@ -22,12 +22,13 @@ from finetune.pocket.planner.lessons import (
 )
 from finetune.pocket.planner.requests import Wanted, held_out_phrase, held_out_style
 from finetune.pocket.planner.words import UNKNOWN
-from finetune.pocket.planner.worlds import World, made_up_world, pocket_world
+from finetune.pocket.planner.worlds import World, made_up_world, mixed_world, pocket_world
 from finetune.pocket.world import all_subjects
 from finetune.sfta.samples import Sample
 from tests.graphs.paper_world import WordEmbedder
 from tool_specs.calls import to_call
 from tool_specs.compatibility import compatible
+from tool_specs.families import FAMILIES
 from tool_specs.search.shortlist import Shortlister
 
 COUNT = 120
@@ -134,6 +135,26 @@ def test_a_made_up_world_holds_together(seed: int) -> None:
     assert not any(map(held_out_phrase, foreign))
 
 
+def test_a_mixed_world_has_other_models_beside_the_pocket_ones() -> None:
+    pocket = pocket_world()
+    own = {spec.id for spec in pocket.catalog}
+    missing = set()
+    for seed in range(12):
+        world = mixed_world(np.random.default_rng(seed))
+        added = [spec for spec in world.catalog if spec.id not in own]
+        assert any(spec.is_checkpoint for spec in added)
+        assert any(spec.is_network for spec in added)
+        assert all(spec.id in world.catalog for spec in pocket.catalog if spec.is_checkpoint)
+        missing |= {spec_id for spec_id in own if spec_id not in world.catalog}
+        assert {*world.drawn_by.values(), *world.styled_by.values()} <= {spec.id for spec in world.catalog}
+        assert {spec.id for spec in added} <= {*world.drawn_by.values(), *world.styled_by.values()}
+        for subject, spec_id in world.drawn_by.items():
+            assert subject in world.catalog.get(spec_id).tags
+        for style, spec_id in world.styled_by.items():
+            assert style in world.catalog.get(spec_id).tags or world.catalog.get(spec_id).trigger_words == (style,)
+    assert missing == {spec.id for spec in pocket.catalog if spec.is_network}
+
+
 def test_the_pocket_world_is_the_one_that_ships() -> None:
     world = pocket_world()
     assert world.subjects == list(all_subjects())
@@ -153,6 +174,16 @@ def test_people_forget_the_trigger_words_sometimes() -> None:
     assert sum(prompt.startswith("neon, ") for prompt in prompts) > 90
     assert sum(prompt.endswith(", neon") for prompt in prompts) > 90
     assert 10 < sum("neon" not in prompt for prompt in prompts) < 60
+
+
+def test_people_stay_near_the_cfg_scale_of_the_family() -> None:
+    world = pocket_world()
+    checkpoint = world.catalog.get(world.drawn_by["cat"])
+    rng = np.random.default_rng(0)
+    scales = [community_arguments(Wanted("cat"), checkpoint, None, rng)["cfg_scale"] for _ in range(400)]
+    default = FAMILIES[checkpoint.family].cfg_scale
+    assert 0.5 < scales.count(default) / len(scales) < 0.75
+    assert default < max(scales) <= 2 * default
 
 
 def test_a_call_may_end_before_its_parameters() -> None:

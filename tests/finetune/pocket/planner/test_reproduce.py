@@ -63,10 +63,12 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
     rollouts = [json.loads(line) for line in (out / "rollouts.jsonl").read_text().splitlines()]
     assert len(rollouts) == 10
     rankings = [json.loads(line) for line in (out / "rankings.jsonl").read_text().splitlines()]
-    assert rankings[:10] == rollouts
-    assert {row["id"].split("-")[0] for row in rankings[10:]} == {"made up", "mixed"}
-    assert all(len(row["responses"]) == 1 for row in rankings[10:])
-    assert not any("sampler" in row["responses"][0] for row in rankings[10:])
+    reworded = [row for row in rankings if "-words-" in row["id"]]
+    assert [row for row in rankings if row["id"].startswith("train-") and row not in reworded] == rollouts
+    assert len(reworded) == 10 * QUICK.rewordings
+    reviews = [row for row in rankings if not row["id"].startswith("train-")]
+    assert {row["id"].split("-")[0] for row in reviews} == {"pocket", "made up", "mixed"}
+    assert all(len(row["responses"]) == 1 for row in reviews)
     assert (out / "planner" / "chat_template.jinja").is_file()
     report = (out / "report.md").read_text()
     assert "rrhf − sft" in report
@@ -91,9 +93,10 @@ def check_a_second_run(out: Path) -> None:
     assert [(out / product).stat().st_mtime_ns for product in products] == before
 
     rollouts = out / "rollouts.jsonl"
+    ranked = (out / "rankings.jsonl").read_text(encoding="utf-8").splitlines()
     shorter = "".join(rollouts.read_text(encoding="utf-8").splitlines(keepends=True)[:8])
     rollouts.write_text(shorter, encoding="utf-8")
-    assert stages.rankings().read_text(encoding="utf-8").startswith(shorter + '{"id":"made up')
+    assert len(stages.rankings().read_text(encoding="utf-8").splitlines()) == len(ranked) - 2 * (1 + QUICK.rewordings)
     with pytest.raises(ConfigError, match=r"rrhf began with other data in the same files.*remove this one"):
         stages.rrhf()
 
