@@ -31,7 +31,7 @@ def check_packages() -> None:
 
 
 def use_bf16(wanted: bool | Literal["auto"]) -> bool:
-    """Whether to compute in bfloat16: on a CPU only with AMX, as AVX-512 alone makes small matrix products no quicker."""
+    """Whether to compute in bfloat16; on a CPU only with AMX: AVX-512 alone makes small matrix products no quicker."""
     import torch
 
     if wanted != "auto":

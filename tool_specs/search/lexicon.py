@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -29,8 +30,9 @@ class Lexicon:
     """Nouns, read when they are first asked for.
 
     Args:
-        path: One line for each meaning: the numbers of the lines that it is a kind of, a bar, and its words, each with
-            the rank of this meaning among all of the word's.
+        path: One line for each meaning: the numbers of the lines that it is a kind of, with an equals sign in front
+            those of animals that it is the young, the males or the females of, a bar, and its words, each with the
+            rank of this meaning among all of the word's.
     """
 
     def __init__(self, path: Path = NOUNS) -> None:
@@ -45,10 +47,21 @@ class Lexicon:
             known: Another.
 
         Returns:
-            "same": they can mean the same. "kind": the words name a kind of it, few steps down. "near", "far": what
-            both are kinds of is a few steps up, or many. None: in between, or one of the two is no noun that is here.
+            "same": they can mean the same; a foal is a horse. "kind": the words name a kind of it, few steps down.
+            "near", "far": what both are kinds of is a few steps up, or many. None: in between, or far from each other
+            in the usual senses alone ("chopper" is slang for a helicopter; a fox cub is no child), or one of the two
+            is no noun that is here.
         """
-        ours, theirs = self._above(words), self._above(known)
+        found = self._relation(self._above(words, SENSES), self._above(known, SENSES))
+        return None if found == "far" and self._may_be(words, known) else found
+
+    def _may_be(self, words: str, known: str) -> bool:
+        """Whether a rare sense of the words is what is known, or they say of what they name a part or the young."""
+        rare = self._relation(self._above(words, None), self._above(known, SENSES))
+        return rare in ("same", "kind") or words.startswith(f"{known} ")
+
+    @staticmethod
+    def _relation(ours: Mapping[int, int], theirs: Mapping[int, int]) -> Relation | None:
         steps = [(ours[number], theirs[number]) for number in ours.keys() & theirs.keys()]
         if not steps:
             return None
@@ -69,13 +82,14 @@ class Lexicon:
     def _forms(self, words: str) -> list[str]:
         return [form for form in (words, singular(words)) if form in self._nouns[0]]
 
-    def _find_above(self, words: str) -> dict[int, int]:
-        """What the words can mean, and all that it is a kind of, with the steps up to it."""
-        by_word, parents = self._nouns
+    def _find_above(self, words: str, senses: int | None) -> dict[int, int]:
+        """What the words can mean in their first senses, and all that it is a kind of, with the steps up to it."""
+        by_word, parents, animals = self._nouns
         parts = words.lower().split()
         endings = (" ".join(parts[start:]) for start in range(len(parts)))
         form = next((form for ending in endings for form in self._forms(ending)), None)
-        newest = {number for rank, number in by_word.get(form or "", ()) if rank <= SENSES}
+        newest = {number for rank, number in by_word.get(form or "", ()) if senses is None or rank <= senses}
+        newest |= {animal for number in newest for animal in animals[number]}
         found: dict[int, int] = {}
         steps = 0
         while newest:
@@ -85,15 +99,17 @@ class Lexicon:
         return found
 
     @cached_property
-    def _nouns(self) -> tuple[dict[str, list[tuple[int, int]]], list[tuple[int, ...]]]:
-        """The meanings of each word with their ranks, and what each meaning is a kind of."""
+    def _nouns(self) -> tuple[dict[str, list[tuple[int, int]]], list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """The meanings of each word with their ranks, what each meaning is a kind of, and of which animal."""
         by_word: dict[str, list[tuple[int, int]]] = {}
         parents: list[tuple[int, ...]] = []
+        animals: list[tuple[int, ...]] = []
         try:
             lines = gzip.decompress(self._path.read_bytes()).decode().splitlines()
             for number, line in enumerate(lines):
                 above, _, words = line.partition("|")
-                parents.append(tuple(map(int, above.split())))
+                parents.append(tuple(int(one) for one in above.split() if not one.startswith("=")))
+                animals.append(tuple(int(one[1:]) for one in above.split() if one.startswith("=")))
                 for word in words.split(" "):
                     text, _, rank = word.rpartition("#")
                     by_word.setdefault(text.replace("_", " "), []).append((int(rank), number))
@@ -103,7 +119,7 @@ class Lexicon:
         except (OSError, EOFError, ValueError, zlib.error) as error:
             msg = f"the nouns in {self._path} cannot be read ({error}); reinstall the package"
             raise CatalogError(msg) from error
-        return by_word, parents
+        return by_word, parents, animals
 
 
 @cache

@@ -196,13 +196,13 @@ def _is_bare_colour(phrase: Phrase, matches: tuple[Match, ...]) -> bool:
 
 
 def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
-    """Take a style off the end of a phrase that names a known thing before it ("cat pixel art")."""
+    """Take a style off the end of a phrase: the very words of one, or others behind a known thing ("cat pixelated")."""
     matches = _nearest(phrase.endings, index, "style") if phrase.role == "thing" else ()
     if _similarity(matches) < bounds.modifier:
         return phrase, ()
     rest = phrase.without_ending(matches[0].request_words)
-    known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
-    return (rest, matches) if known else (phrase, ())
+    certain = _similarity(matches) == 1.0 or _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
+    return (rest, matches) if certain else (phrase, ())
 
 
 def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:

@@ -30,7 +30,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _DETERMINERS = _words(
-    "a an the some any my your his her its our their this that these those one two three four five several many"
+    "a an the some any my your his her its our their this that these those one two three four five several many half"
 )
 _PREPOSITIONS = _words(
     "in on at under over of by with without near beside behind before against from for during as like inside into onto "
@@ -44,7 +44,7 @@ _FRAMES = _words(
     "picture pictures image images photo photos photograph drawing illustration painting portrait render rendering art "
     "artwork scene icon emoji clipart sticker logo wallpaper poster shot view close-up something "
     "cup mug glass bottle bowl plate slice piece bunch basket pair stack pile ear loaf group herd flock kind lot lots "
-    "couple dozen"
+    "couple dozen bucket tub jar can pot tray"
 )
 """Nouns whose "of" leads to what is to be drawn."""
 _ASKS = _words("make draw paint create generate render show give get want need see turn do")
@@ -106,6 +106,11 @@ class Phrase:
     def without_ending(self, run: str) -> Phrase:
         """The phrase without a run of words at its end."""
         return replace(self, words=self.words[: -len(run.split())])
+
+    @property
+    def is_backdrop(self) -> bool:
+        """Whether it says itself that it is a background."""
+        return self.words[-1] in _BACKDROPS
 
     @property
     def backdrops(self) -> tuple[str, ...]:
@@ -182,6 +187,8 @@ def _cut(tokens: list[str]) -> list[tuple[str, tuple[str, ...]]]:
             parts.append(("verb", []))
         elif words and words[-1] in _BACKDROPS:
             parts.append((",", [word]))  # "on a red background pixelated"
+        elif len(words) > 1 and words[-1] == "style":
+            parts.append((",", [word]))  # "a cat pixel art style red background"
         else:
             words.append(word)
     return [(cue, _bare(words, first=not n)) for n, (cue, words) in enumerate(parts)]
@@ -228,7 +235,7 @@ def _with_styles(phrases: list[Phrase]) -> list[Phrase]:
     The only thing that a request holds is none, even so: "a cat pixel art style".
     """
     out = []
-    alone = sum(phrase.role == "thing" and not phrase.is_frame for phrase in phrases) == 1
+    alone = sum(phrase.role == "thing" and not phrase.is_frame and not phrase.is_backdrop for phrase in phrases) == 1
     for phrase in phrases:
         if phrase.words[-1] in _STYLE_NOUNS:
             if len(phrase.words) > 1:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from tool_specs.exceptions import CatalogError
 from tool_specs.search.lexicon import Lexicon, shipped_lexicon
 
-SMALL = "|thing#1\n0|animal#1\n1|cat#1 house_cat#1\n2|tomcat#1\n1|dog#1\n0|cat#3 rowing_boat#1\n"
+SMALL = (
+    "|thing#1\n0|animal#1\n1|cat#1 house_cat#1\n2|tomcat#1\n1|dog#1\n0|cat#3 rowing_boat#1\n1 =4|pup#1\n"
+    "0|a#1\n7|b#1\n8|c#1\n9|tool#1\n10|cub#1\n2|cub#4\n"
+)
 
 
 @pytest.fixture
@@ -29,6 +32,13 @@ def small(tmp_path: Path) -> Lexicon:
         ("tomcat", "dog", None),
         ("rowing boat", "cat", None),
         ("unheard of", "cat", None),
+        ("small pup", "dog", "same"),
+        ("dog", "pup", "same"),
+        ("pup", "cat", "near"),
+        ("tool", "cat", "far"),
+        ("cub", "cat", None),
+        ("cub", "dog", "far"),
+        ("dog cub", "dog", None),
     ],
 )
 def test_relations(small: Lexicon, words: str, known: str, relation: str | None) -> None:
@@ -51,7 +61,12 @@ def test_what_is_one_noun(small: Lexicon) -> None:
     [
         ("aubergine", "eggplant", "same"),
         ("lorry", "truck", "kind"),
-        ("tigress", "tiger", "kind"),
+        ("tigress", "tiger", "same"),
+        ("foal", "horse", "same"),
+        ("bull", "cow", "same"),
+        ("panther", "tiger", "near"),
+        ("chopper", "helicopter", None),
+        ("fox cub", "fox", None),
         ("dog", "dogs", "same"),
         ("goldfish", "fish", None),
         ("seahorse", "horse", "far"),
