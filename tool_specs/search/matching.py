@@ -23,7 +23,7 @@ class Thresholds:
     reports false alarms and misses on both halves.
     """
 
-    subject: float = 0.71
+    subject: float = 0.69
     place: float = 0.74
     style: float = 0.5
     said_style: float = 0.5
@@ -196,24 +196,32 @@ def _is_bare_colour(phrase: Phrase, matches: tuple[Match, ...]) -> bool:
 
 
 def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
-    """Take a style off the end of a phrase: the very words of one, or others behind a known thing ("cat pixelated")."""
+    """Take a style off the end of a phrase, behind a known thing or clearer than any ("pearl pixel art")."""
     matches = _nearest(phrase.endings, index, "style") if phrase.role == "thing" else ()
     if _similarity(matches) < bounds.modifier:
         return phrase, ()
     rest = phrase.without_ending(matches[0].request_words)
-    certain = _similarity(matches) == 1.0 or _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
-    return (rest, matches) if certain else (phrase, ())
+    known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
+    clearer = _similarity(matches) >= _similarity(_nearest(_heads(phrase), index, "subject"))
+    return (rest, matches) if known or clearer else (phrase, ())
 
 
 def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
-    """Take a background off the end of a phrase that names a known thing before it ("frog white background")."""
+    """Take off the end of a phrase what it calls a background ("frog white background").
+
+    Of several ends the longest behind a known thing counts; behind an unknown one the most like a known background.
+    """
+    ends: list[tuple[bool, float, Phrase, tuple[Match, ...]]] = []
     for run in phrase.backdrops if phrase.role == "thing" else ():
-        matches = _nearest(_wordings([run]), index, "place")
-        if _similarity(matches) >= bounds.place:
-            rest = phrase.without_ending(run)
-            if _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject:
-                return rest, matches
-    return phrase, ()
+        rest, matches = phrase.without_ending(run), _nearest(_wordings([run]), index, "place")
+        known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
+        near = _similarity(matches) >= bounds.place
+        if known or near:
+            ends.append((known, _similarity(matches), rest, matches if near else ()))
+    if not ends:
+        return phrase, ()
+    _, _, rest, matches = next((end for end in ends if end[0]), max(ends, key=lambda end: end[1]))
+    return rest, matches
 
 
 def _texts(phrases: Sequence[Phrase], bounds: Thresholds) -> Iterator[tuple[str, TermRole]]:

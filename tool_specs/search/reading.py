@@ -44,7 +44,7 @@ _FRAMES = _words(
     "picture pictures image images photo photos photograph drawing illustration painting portrait render rendering art "
     "artwork scene icon emoji clipart sticker logo wallpaper poster shot view close-up something "
     "cup mug glass bottle bowl plate slice piece bunch basket pair stack pile ear loaf group herd flock kind lot lots "
-    "couple dozen bucket tub jar can pot tray"
+    "couple dozen bucket tub jar can pot tray head clove sprig stalk stick scoop"
 )
 """Nouns whose "of" leads to what is to be drawn."""
 _ASKS = _words("make draw paint create generate render show give get want need see turn do")
@@ -52,6 +52,11 @@ _OPENINGS = _ASKS | _WISHERS | _words("could can should have let's me us sketch 
 """Words that lead to what is asked for where they stand in front of everything."""
 _SEEKS = _words("looking searching asking wishing")
 """What "for" follows where it leads to what is asked for."""
+_ING_NOUNS = _words(
+    "building ceiling clothing duckling dumpling dwelling earring evening fledgling gosling hatchling herring icing "
+    "king lightning morning painting piling pudding railing sapling seedling starling stocking viking wedding yearling"
+)
+"""Nouns that end like a verb form."""
 _BACKDROPS = _words("background backdrop")
 _PAIRS = frozenset({("of", "made"), ("of", "built"), ("from", "made"), ("out", "made")})
 _STYLE_NOUNS = _words("style styles manner aesthetic look effect filter")
@@ -202,6 +207,8 @@ def _takes_object(word: str, before: list[str], following: str) -> bool:
 
 def _is_verb_form(word: str, *endings: str) -> bool:
     """Whether a word ends like a verb form: with a vowel before the ending, which "ring" and "red" do not have."""
+    if word in _ING_NOUNS:
+        return False
     return any(word.endswith(ending) and not _VOWELS.isdisjoint(word.removesuffix(ending)) for ending in endings)
 
 
