@@ -31,14 +31,15 @@ def check_packages() -> None:
 
 
 def use_bf16(wanted: bool | Literal["auto"]) -> bool:
-    """Whether to compute in bfloat16; on a CPU only with AMX: AVX-512 alone makes small matrix products no quicker."""
+    """Whether to compute in bfloat16."""
     import torch
 
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
