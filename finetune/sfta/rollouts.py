@@ -166,7 +166,7 @@ class RolloutMaker:
             return LeftOut(pair=pair.id, reason=str(error))
 
     def _rewards(self, pair: Pair, found: Sequence[Candidate]) -> list[float]:
-        """The reward of each candidate; one that is among the best is drawn with more seeds until it no longer is."""
+        """The reward of each candidate; the best are drawn with more seeds, and so are those that are the best then."""
         rewards = [self._reward(pair, one, self._settings.seeds) for one in found]
         drawn_more: set[int] = set()
         while waiting := {*self._finalists(pair, found, rewards)} - drawn_more:

@@ -45,6 +45,7 @@ def test_a_place_is_a_reason_for_the_models_that_know_the_subject(shortlister: S
         ("a volcano blueprint style on red", "volcano", "for 'on red'", [9015]),
         ("make a cat orange background neon", "cat", "knows 'orange background'", [9014]),
         ("I am looking for a wedding ring over a pink background", "ring", "knows 'pink background'", []),
+        ("a sow blueprint style pink background", "pig", "knows 'pink background'", [9015]),
     ],
 )
 def test_words_in_a_row(
@@ -73,8 +74,9 @@ def test_every_caption_is_understood(shortlister: Shortlister) -> None:
 
 @pytest.mark.parametrize(
     ("request_text", "subject"),
-    [("an aubergine", "eggplant"), ("two lorries in the snow", "truck"), ("a vixen in pixel art", "fox")],
-)
+    [("an aubergine", "eggplant"), ("two lorries in the snow", "truck"), ("a vixen in pixel art", "fox"),
+     ("a fox cub", "fox"), ("a foal in the snow", "horse"), ("a bull", "cow"), ("a chopper", "helicopter")],
+)  # fmt: skip
 def test_what_a_lexicon_knows_to_be_a_kind_of_it(shortlister: Shortlister, request_text: str, subject: str) -> None:
     best = shortlister.shortlist(request_text).hits[0]
     assert [match.term.phrase for match in best.matched] == [subject]
@@ -83,6 +85,27 @@ def test_what_a_lexicon_knows_to_be_a_kind_of_it(shortlister: Shortlister, reque
 @pytest.mark.parametrize("request_text", ["a seahorse", "a tiny rowing boat", "an easter egg in pixel art"])
 def test_what_a_lexicon_knows_to_be_something_else(shortlister: Shortlister, request_text: str) -> None:
     assert not shortlister.shortlist(request_text).fits
+
+
+@pytest.mark.parametrize(
+    ("request_text", "networks"),
+    [
+        ("a pearl neon lights", [9014]),
+        ("a sticker of a cucumber pixel art style", [9011]),
+        ("a yo-yo white background", []),
+    ],
+)
+def test_a_style_or_a_background_makes_nothing_known(
+    shortlister: Shortlister, request_text: str, networks: list[int]
+) -> None:
+    shortlist = shortlister.shortlist(request_text)
+    assert not shortlist.fits
+    assert model_ids(tuple(hit for hit in shortlist.networks if hit.matched)) == networks
+
+
+def test_a_background_that_no_model_knows_is_no_part_of_the_thing(shortlister: Shortlister) -> None:
+    best = shortlister.shortlist("a perfect grizzly amber background").hits[0]
+    assert [match.term.phrase for match in best.matched] == ["bear"]
 
 
 def test_nothing_fits(shortlister: Shortlister) -> None:
