@@ -20,7 +20,9 @@ def test_a_folder_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path)
     out = tmp_path / "planner"
     Reproduction(out, QUICK).dataset()
     Reproduction(out, QUICK).dataset()
-    with pytest.raises(ConfigError, match=r"planner was begun with another align_epochs, .*counts, .*remove this one"):
+    with pytest.raises(
+        ConfigError, match=r"planner was begun with another asked, counts, .*rewordings, .*remove this one"
+    ):
         Reproduction(out, FULL)
     shutil.rmtree(out)
     Reproduction(out, FULL)
