@@ -19,8 +19,9 @@ _PLACE_CUES = frozenset({"", ",", "in", "on", "at", "under", "during", "against"
 class Thresholds:
     """The least similarity that counts as a match, by what is matched.
 
-    The numbers were chosen on the tuning half of `tests/tool_specs/search/requests.json`; the test beside that file
-    reports false alarms and misses on both halves.
+    The numbers were chosen on the tuning half of `tests/tool_specs/search/requests.json`, that of subjects on the words
+    of `finetune/pocket/planner/words.py` that training may see; the test beside that file reports false alarms and
+    misses on both halves.
     """
 
     subject: float = 0.69
@@ -201,9 +202,8 @@ def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Ph
     if _similarity(matches) < bounds.modifier:
         return phrase, ()
     rest = phrase.without_ending(matches[0].request_words)
-    known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
-    clearer = _similarity(matches) >= _similarity(_nearest(_heads(phrase), index, "subject"))
-    return (rest, matches) if known or clearer else (phrase, ())
+    known = _as_thing(rest, index) >= bounds.subject
+    return (rest, matches) if known or _similarity(matches) >= _as_thing(phrase, index) else (phrase, ())
 
 
 def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
@@ -211,17 +211,15 @@ def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple
 
     Of several ends the longest behind a known thing counts; behind an unknown one the most like a known background.
     """
-    ends: list[tuple[bool, float, Phrase, tuple[Match, ...]]] = []
+    best: tuple[Phrase, tuple[Match, ...]] = phrase, ()
     for run in phrase.backdrops if phrase.role == "thing" else ():
         rest, matches = phrase.without_ending(run), _nearest(_wordings([run]), index, "place")
-        known = _similarity(_nearest(_heads(rest), index, "subject")) >= bounds.subject
-        near = _similarity(matches) >= bounds.place
-        if known or near:
-            ends.append((known, _similarity(matches), rest, matches if near else ()))
-    if not ends:
-        return phrase, ()
-    _, _, rest, matches = next((end for end in ends if end[0]), max(ends, key=lambda end: end[1]))
-    return rest, matches
+        near = matches if _similarity(matches) >= bounds.place else ()
+        if _as_thing(rest, index) >= bounds.subject:
+            return rest, near
+        if _similarity(near) > _similarity(best[1]):
+            best = rest, near
+    return best
 
 
 def _texts(phrases: Sequence[Phrase], bounds: Thresholds) -> Iterator[tuple[str, TermRole]]:
@@ -241,6 +239,11 @@ def _heads(phrase: Phrase) -> tuple[str, ...]:
     heads = phrase.heads
     compound = next((run for run in heads if phrase.text.endswith(run) and shipped_lexicon().is_compound(run)), None)
     return heads if compound is None else tuple(run for run in heads if not compound.endswith(f" {run}"))
+
+
+def _as_thing(phrase: Phrase, index: TermIndex) -> float:
+    """How near a phrase is to the nearest thing that a model knows."""
+    return _similarity(_nearest(_heads(phrase), index, "subject"))
 
 
 def _modifier_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Match, ...]:

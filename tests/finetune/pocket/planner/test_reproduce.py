@@ -71,6 +71,8 @@ def test_every_stage_from_nothing(tmp_path: Path) -> None:
     reviews = [row for row in rankings if not row["id"].startswith("train-")]
     assert {row["id"].split("-")[0] for row in reviews} == {"pocket", "made up", "mixed"}
     assert all(len(row["responses"]) == 1 for row in reviews)
+    assert not any("sampler" in row["responses"][0] for row in reviews)
+    assert rankings == [*rankings[: len(rankings) - len(reviews)], *reviews]
     assert (out / "planner" / "chat_template.jinja").is_file()
     report = (out / "report.md").read_text()
     assert "rrhf − sft" in report
