@@ -182,6 +182,6 @@ def _shortlist(shortlister: AnyShortlister, pair: Pair) -> Shortlist | None:
 
 def _question(pair: Pair, shortlist: Shortlist | None, identity: str) -> str:
     """Stands for what an answer, and its reward, depend on."""
-    offered = [spec.id for spec in shortlist.specs] if shortlist else []
+    offered = [(hit.spec.id, hit.why) for hit in (*shortlist.hits, *shortlist.networks)] if shortlist else []
     told = json.dumps([pair.instruction, pair.reference, pair.call, offered, identity], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]

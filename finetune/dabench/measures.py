@@ -72,16 +72,6 @@ def decline_recall(case: Case) -> Value:
     return float(case.result.declined) if case.gold is None else None
 
 
-def served_precision(case: Case) -> Value:
-    """The precision of declining where the agent does not ask the planner when retrieval says that nothing fits."""
-    return float(case.gold is None) if case.result.declined or not case.result.fits else None
-
-
-def served_recall(case: Case) -> Value:
-    """Likewise the recall."""
-    return float(case.result.declined or not case.result.fits) if case.gold is None else None
-
-
 def checkpoint(case: Case) -> Value:
     """Of the drawable requests: whether the valid call has the gold checkpoint, in any version."""
     if case.gold is None:
@@ -195,9 +185,9 @@ def seconds(case: Case) -> Value:
 MEASURES: Final[Mapping[str, Callable[[Case], Value]]] = {
     measure.__name__: measure
     for measure in (
-        invented, invalid, decline_precision, decline_recall, served_precision, served_recall, checkpoint,
-        checkpoint_offered, loras_exact, loras_f1, loras_offered, loras_f1_offered, sampler, steps, cfg_scale, size,
-        weight, agreement, reward, reward_drawn, faulty, input_tokens, output_tokens, seconds,
+        invented, invalid, decline_precision, decline_recall, checkpoint, checkpoint_offered, loras_exact, loras_f1,
+        loras_offered, loras_f1_offered, sampler, steps, cfg_scale, size, weight, agreement, reward, reward_drawn,
+        faulty, input_tokens, output_tokens, seconds,
     )
 }  # fmt: skip
 """By name."""

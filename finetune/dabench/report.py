@@ -33,8 +33,7 @@ _NOTES: Final = f"""\
   within {CFG_TOLERANCE:g}; the same size; the weights of networks that both calls have within {WEIGHT_TOLERANCE:g}.
   "agreement" is their mean.
 - invented names, invalid calls: of the answers that call. A name is invented when the catalog does not hold it.
-- declining is right where nothing can draw the request. "as served" also counts requests for which retrieval says that
-  nothing fits: the agent does not ask the planner then.
+- declining is right where nothing can draw the request.
 - seconds: from the question to the planner's answer, without retrieval and drawing.
 """
 
@@ -59,8 +58,6 @@ CALLS: Final = (
 DECLINES: Final = (
     Column("precision", "decline_precision"),
     Column("recall", "decline_recall"),
-    Column("precision as served", "served_precision"),
-    Column("recall as served", "served_recall"),
 )
 PARAMETERS: Final = (
     Column("sampler", "sampler"),

@@ -91,6 +91,12 @@ def test_a_request_that_nothing_fits_draws_nothing(tmp_path: Path, backend: Pape
     assert "Nothing fits" in state["messages"][-1].text
 
 
+def test_a_planner_may_know_better_than_retrieval(tmp_path: Path, backend: PaperBackend) -> None:
+    state = paper_agent(tmp_path, backend, planner=planner()).invoke({"request": "quarterly tax declaration"})
+    assert state["shortlist"]["fits"] is False
+    assert state["outcome"]["status"] == "accepted"
+
+
 def test_force_draws_although_nothing_fits(tmp_path: Path, backend: PaperBackend) -> None:
     asked = {"request": "quarterly tax declaration", "options": {"force": True}}
     state = paper_agent(tmp_path, backend, planner=planner()).invoke(asked)

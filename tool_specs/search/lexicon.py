@@ -80,7 +80,8 @@ class Lexicon:
         return " " in words and bool(self._forms(words))
 
     def _forms(self, words: str) -> list[str]:
-        return [form for form in (words, singular(words)) if form in self._nouns[0]]
+        spelled = words.replace("-", " ")
+        return [form for form in (spelled, singular(spelled)) if form in self._nouns[0]]
 
     def _find_above(self, words: str, senses: int | None) -> dict[int, int]:
         """What the words can mean in their first senses, and all that it is a kind of, with the steps up to it."""
@@ -100,7 +101,10 @@ class Lexicon:
 
     @cached_property
     def _nouns(self) -> tuple[dict[str, list[tuple[int, int]]], list[tuple[int, ...]], list[tuple[int, ...]]]:
-        """The meanings of each word with their ranks, what each meaning is a kind of, and of which animal."""
+        """The meanings of each word with their ranks, what each meaning is a kind of, and of which animal.
+
+        A compound is found with a hyphen, with a blank and in one word ("hot air balloon", "sweetcorn").
+        """
         by_word: dict[str, list[tuple[int, int]]] = {}
         parents: list[tuple[int, ...]] = []
         animals: list[tuple[int, ...]] = []
@@ -112,10 +116,12 @@ class Lexicon:
                 animals.append(tuple(int(one[1:]) for one in above.split() if one.startswith("=")))
                 for word in words.split(" "):
                     text, _, rank = word.rpartition("#")
-                    by_word.setdefault(text.replace("_", " "), []).append((int(rank), number))
+                    by_word.setdefault(text.replace("_", " ").replace("-", " "), []).append((int(rank), number))
             if not parents:
                 msg = "it is empty"
                 raise ValueError(msg)
+            for text in [text for text in by_word if " " in text]:
+                by_word.setdefault(text.replace(" ", ""), by_word[text])
         except (OSError, EOFError, ValueError, zlib.error) as error:
             msg = f"the nouns in {self._path} cannot be read ({error}); reinstall the package"
             raise CatalogError(msg) from error

@@ -197,13 +197,19 @@ def _is_bare_colour(phrase: Phrase, matches: tuple[Match, ...]) -> bool:
 
 
 def _cut_style(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:
-    """Take a style off the end of a phrase, behind a known thing or clearer than any ("pearl pixel art")."""
-    matches = _nearest(phrase.endings, index, "style") if phrase.role == "thing" else ()
-    if _similarity(matches) < bounds.modifier:
-        return phrase, ()
-    rest = phrase.without_ending(matches[0].request_words)
-    known = _as_thing(rest, index) >= bounds.subject
-    return (rest, matches) if known or _similarity(matches) >= _as_thing(phrase, index) else (phrase, ())
+    """Take a style off the end of a phrase, behind a known thing or clearer than any ("pearl pixel art").
+
+    Of several ends the clearest behind a known thing counts ("taxi *ink sketch*"); behind an unknown one the clearest.
+    """
+    found = [_nearest([run], index, "style") for run in (phrase.endings if phrase.role == "thing" else ())]
+    near = sorted((one for one in found if _similarity(one) >= bounds.modifier), key=_similarity, reverse=True)
+    for matches in near:
+        rest = phrase.without_ending(matches[0].request_words)
+        if _as_thing(rest, index) >= bounds.subject:
+            return rest, matches
+    if near and _similarity(near[0]) >= _as_thing(phrase, index):
+        return phrase.without_ending(near[0][0].request_words), near[0]
+    return phrase, ()
 
 
 def _cut_backdrop(phrase: Phrase, index: TermIndex, bounds: Thresholds) -> tuple[Phrase, tuple[Match, ...]]:

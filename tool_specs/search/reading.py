@@ -58,6 +58,8 @@ _ING_NOUNS = _words(
 )
 """Nouns that end like a verb form."""
 _BACKDROPS = _words("background backdrop")
+_SHADES = _words("light dark pale bright deep soft pastel hot")
+"""Words that belong to the colour behind them."""
 _PAIRS = frozenset({("of", "made"), ("of", "built"), ("from", "made"), ("out", "made")})
 _STYLE_NOUNS = _words("style styles manner aesthetic look effect filter")
 
@@ -120,7 +122,8 @@ class Phrase:
     @property
     def backdrops(self) -> tuple[str, ...]:
         """Those endings that say themselves which background they are ("toad *white background*"), longest first."""
-        return tuple(run for run in reversed(self.endings) if run.split()[-1] in _BACKDROPS and " " in run)
+        runs = (run for run in reversed(self.endings) if run.split()[-1] in _BACKDROPS and " " in run)
+        return tuple(run for run in runs if self.without_ending(run).words[-1] not in _SHADES)
 
     @property
     def runs(self) -> tuple[str, ...]:

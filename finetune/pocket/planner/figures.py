@@ -22,7 +22,6 @@ from tool_specs.whole_files import write_whole
 FILE_NAME: Final = "evaluation.json"
 MEASURES: Final = (
     "reward", "checkpoint", "loras_exact", "invented", "invalid", "decline_precision", "decline_recall",
-    "served_precision", "served_recall",
 )  # fmt: skip
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.finetune.dabench.scripted import Scripted, calling
 from tests.graphs.paper_world import ANIMALS, CATALOG, FOOD, PIXEL, BrightnessReward, PaperBackend
 from tests.killed_process import kill_after, started
 from tool_specs.exceptions import BackendError, CallError, RequestError, WeightsError
-from tool_specs.search.shortlist import Shortlister
+from tool_specs.search.shortlist import Shortlist, Shortlister
 
 FOX, PIZZA = CATALOG.get(ANIMALS).tool_name, CATALOG.get(FOOD).tool_name
 REFUSAL = AIMessage("None of them can.")
@@ -194,6 +195,21 @@ def test_another_planner_or_question_is_asked_again(asked: Ask) -> None:
     moody = Scripted(answers=[calling(FOX)], mood="warm")
     assert [row.tool for row in asked(Planner("p", moody))] == [FOX] * 3
     assert len(moody.asked) == 3
+
+
+def test_other_reasons_on_the_shortlist_are_another_question(
+    asked: Ask, paper_shortlister: Shortlister, tmp_path: Path
+) -> None:
+    class Reasoned(Shortlister):
+        def shortlist(self, request: str, k: int = 8) -> Shortlist:
+            found = super().shortlist(request, k)
+            return replace(found, hits=tuple(replace(hit, why=("draws it best",)) for hit in found.hits))
+
+    model = Scripted(answers=[calling(FOX)])
+    asked(Planner("p", model))
+    reasoned = Reasoned(paper_shortlister.catalog, paper_shortlister.embedder)
+    evaluate(paper_pairs(), [Planner("p", model)], reasoned, tmp_path, console=quiet())
+    assert len(model.asked) == 6
 
 
 def test_pictures_are_drawn_later_without_asking_again(asked: Ask, tmp_path: Path) -> None:

@@ -46,7 +46,6 @@ def test_declining_what_can_be_drawn_is_wrong_and_worth_nothing() -> None:
 def test_declining_what_cannot_be_drawn_is_right() -> None:
     found = measured(row("a", fits=False), possible=False)
     assert (found["decline_precision"], found["decline_recall"]) == (1.0, 1.0)
-    assert (found["served_precision"], found["served_recall"]) == (1.0, 1.0)
     assert found["reward"] is found["checkpoint"] is found["loras_exact"] is found["checkpoint_offered"] is None
 
 
@@ -55,12 +54,6 @@ def test_calling_for_what_cannot_be_drawn_is_wrong() -> None:
     assert (found["decline_precision"], found["decline_recall"]) == (None, 0.0)
     assert found["agreement"] is None
     assert found["invalid"] == 0.0
-
-
-def test_as_served_the_planner_is_not_asked_where_nothing_fits() -> None:
-    found = measured(called("a", fits=False), possible=False)
-    assert (found["decline_recall"], found["served_recall"]) == (0.0, 1.0)
-    assert measured(called("a", fits=False))["served_precision"] == 0.0
 
 
 def test_an_invalid_call_is_right_in_nothing() -> None:

@@ -12,7 +12,7 @@ from tool_specs.search.lexicon import Lexicon, shipped_lexicon
 
 SMALL = (
     "|thing#1\n0|animal#1\n1|cat#1 house_cat#1\n2|tomcat#1\n1|dog#1\n0|cat#3 rowing_boat#1\n1 =4|pup#1\n"
-    "0|a#1\n7|b#1\n8|c#1\n9|tool#1\n10|cub#1\n2|cub#4\n"
+    "0|a#1\n7|b#1\n8|c#1\n9|tool#1\n10|cub#1\n2|cub#4\n2|long-hair_cat#1\n"
 )
 
 
@@ -36,6 +36,9 @@ def small(tmp_path: Path) -> Lexicon:
         ("dog", "pup", "same"),
         ("pup", "cat", "near"),
         ("tool", "cat", "far"),
+        ("housecat", "cat", "same"),
+        ("long hair cat", "cat", "kind"),
+        ("long-hair cat", "cat", "kind"),
         ("cub", "cat", None),
         ("cub", "dog", "far"),
         ("dog cub", "dog", None),
@@ -52,6 +55,7 @@ def test_a_rare_meaning_does_not_count(small: Lexicon) -> None:
 def test_what_is_one_noun(small: Lexicon) -> None:
     assert small.is_compound("rowing boat")
     assert small.is_compound("rowing boats")
+    assert small.is_compound("long hair cat")
     assert not small.is_compound("cat")
     assert not small.is_compound("red cat")
 
@@ -67,6 +71,7 @@ def test_what_is_one_noun(small: Lexicon) -> None:
         ("panther", "tiger", "near"),
         ("chopper", "helicopter", None),
         ("fox cub", "fox", None),
+        ("sweetcorn", "corn", "kind"),
         ("dog", "dogs", "same"),
         ("goldfish", "fish", None),
         ("seahorse", "horse", "far"),

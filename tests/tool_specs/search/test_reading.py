@@ -56,8 +56,10 @@ def test_heads_end_where_the_noun_or_its_verb_form_ends() -> None:
 
 
 def test_backdrops_are_what_may_be_cut_off() -> None:
-    (phrase,) = read_phrases("toad bright white background")
-    assert phrase.backdrops == ("bright white background", "white background")
+    (phrase,) = read_phrases("toad snowy white background")
+    assert phrase.backdrops == ("snowy white background", "white background")
+    (phrase,) = read_phrases("a yo-yo light pink background")
+    assert phrase.backdrops == ("light pink background",)
     assert not read_phrases("a cat, on white")[0].backdrops
 
 

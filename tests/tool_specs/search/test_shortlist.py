@@ -46,6 +46,7 @@ def test_a_place_is_a_reason_for_the_models_that_know_the_subject(shortlister: S
         ("make a cat orange background neon", "cat", "knows 'orange background'", [9014]),
         ("I am looking for a wedding ring over a pink background", "ring", "knows 'pink background'", []),
         ("a sow blueprint style pink background", "pig", "knows 'pink background'", [9015]),
+        ("old yellow cab ink sketch on white", "taxi", "for 'on white'", [9012]),
     ],
 )
 def test_words_in_a_row(
