@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from finetune.pocket.planner.lessons import Course, course_rows
 from finetune.pocket.planner.newcomers import choices, table
 from finetune.pocket.planner.rankings import reviews, reworded
 from finetune.pocket.planner.recipe import Recipe
+from finetune.pocket.planner.workers import workers
 from finetune.sfta.align import AlignSettings, align
 from finetune.sfta.curves import learning_curves
 from finetune.sfta.encoding import RankingRow, file_sha256, read_rows
@@ -93,8 +92,8 @@ class Reproduction:
         if path.is_file():
             return path
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._workers() as workers, self._console.status("writing lessons"):
-            courses = list(workers.map(_rows, self.recipe.courses))
+        with workers() as pool, self._console.status("writing lessons"):
+            courses = list(pool.map(_rows, self.recipe.courses))
         held_out = min(EVAL_LESSONS, *(course.count // 4 for course in self.recipe.courses))
         rows = [row for course in courses for row in course]
         _write_shuffled(evaluated, [row for row in rows if _number(row) < held_out])
@@ -175,8 +174,8 @@ class Reproduction:
             )
             for shard in range(shards)
         ]
-        with self._workers() as workers:
-            made = list(workers.map(_rollout_lines, parts))
+        with workers() as pool:
+            made = list(pool.map(_rollout_lines, parts))
         write_whole(path, "".join(line for lines in made for line in lines))
         note_origin(path, made_of)
         return path
@@ -191,8 +190,8 @@ class Reproduction:
         rows = [
             row for rollout in read_rows(rollouts, RankingRow) for row in reworded(rollout, self.recipe.rewordings, rng)
         ]
-        with self._workers() as workers, self._console.status("writing lessons for stage 2"):
-            rows += chain.from_iterable(workers.map(reviews, self.recipe.reviews))
+        with workers() as pool, self._console.status("writing lessons for stage 2"):
+            rows += chain.from_iterable(pool.map(reviews, self.recipe.reviews))
         write_whole(path, "".join(row.model_dump_json() + "\n" for row in rows))
         note_origin(path, made_of)
         return path
@@ -244,9 +243,9 @@ class Reproduction:
             limit=self.recipe.asked,
             compare=[pair for pair in COMPARED if "dpo" not in pair],
         )
-        with self._workers() as workers:
-            reports = [workers.submit(run, settings) for settings in (*drawn, asked)]
-            new = workers.submit(
+        with workers() as pool:
+            reports = [pool.submit(run, settings) for settings in (*drawn, asked)]
+            new = pool.submit(
                 choices, self.folder / "evaluation-newcomers", list(folders.items())[:2], self.recipe.newcomers
             )
             parts = [report.result().read_text(encoding="utf-8") for report in reports]
@@ -277,10 +276,6 @@ class Reproduction:
                 save_steps=SAVE_STEPS,
             )
         )
-
-    def _workers(self) -> ProcessPoolExecutor:
-        # Fresh processes: torch's threads do not survive a fork.
-        return ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn"))
 
 
 def _rows(course: Course) -> list[dict[str, str]]:
