@@ -54,7 +54,7 @@ class Recipe:
     rewordings: int = 12
     reviews: tuple[Course, ...] = (Course("pocket", 1200, 9), Course("made up", 200, 8), Course("mixed", 800, 7))
     align_epochs: float = 1.0
-    drawn: int = 480
+    drawn: int = 400
     pictures: int = 2
     asked: int = 2000
     newcomers: int = 200
