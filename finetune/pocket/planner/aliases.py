@@ -61,6 +61,7 @@ def in_other_words(
     *,
     apart: float = ANOTHER_WORD,
     colours: bool = False,
+    noise: float = 0.0,
 ) -> tuple[str, list[str]]:
     """A rendered prompt and its completions with an alias for each word that is known, asked for, or triggers.
 
@@ -74,6 +75,8 @@ def in_other_words(
         rng: Where chance comes from.
         apart: Share of the phrases whose aliases differ.
         colours: Whether backgrounds of one colour get aliases too.
+        noise: Share of the request's other words, which no model is offered for, that are replaced by ones that mean
+            nothing: how somebody asks is not what they ask for.
     """
     offer, user, rest = prompt.partition("<|user|>")
     request, assistant, attempts = rest.partition("<|assistant|>")
@@ -99,7 +102,9 @@ def in_other_words(
     offer = _REASON.sub(reason, offer)
     offer = _TRIGGER.sub(lambda found: f"triggered by '{triggers.get(found[1], found[1])}'", offer)
     written = asked | known | triggers
-    told = f"{offer}{user}{_replaced(request, asked)}{assistant}{_replaced(attempts, written)}"
+    quoted = {said for _, phrase, wanted, _ in reasons for said in (wanted or phrase, _colour(wanted or phrase))}
+    request = _replaced(_noisy(request, quoted, rng, noise), asked)
+    told = f"{offer}{user}{request}{assistant}{_replaced(attempts, written)}"
     return told, [_replaced(text, written) if "<tool_call>" in text else text for text in completions]
 
 
@@ -141,6 +146,13 @@ def _replaced(text: str, aliases: Mapping[str, str]) -> str:
         return text
     phrases = "|".join(re.escape(phrase) for phrase in sorted(aliases, key=len, reverse=True))
     return _articles(re.sub(rf"(?<!\w)({phrases})(?!\w|\": )", lambda found: aliases[found[0]], text))
+
+
+def _noisy(text: str, kept: Collection[str], rng: np.random.Generator, share: float) -> str:
+    """A text with some of its words replaced by ones that mean nothing, but for the phrases to keep."""
+    phrases = "|".join(re.escape(phrase) for phrase in sorted(kept, key=len, reverse=True))
+    words = re.compile(rf"(?<!\w)({phrases})(?!\w)|[a-z]{{3,}}" if phrases else "()[a-z]{3,}")
+    return words.sub(lambda found: found[0] if found[1] or rng.random() >= share else _word(rng), text)
 
 
 def _articles(text: str) -> str:

@@ -12,6 +12,10 @@ from finetune.sfta.encoding import RankingRow
 
 APART = 0.8
 """Share of the phrases with one alias where they are asked for and another where a model knows them."""
+REWORDED = 0.5
+"""Share of the lessons in other words, backgrounds of one colour among them."""
+NOISE = 0.2
+"""Share of the words around what such a lesson asks for that are replaced by ones that mean nothing."""
 
 
 def reworded(rollout: RankingRow, count: int, rng: np.random.Generator) -> Iterator[RankingRow]:
@@ -40,7 +44,11 @@ def reviews(course: Course) -> list[RankingRow]:
     that are added to them. The answers end before the parameters: those of the community would undo what the rollouts
     teach.
     """
-    return [
-        RankingRow(id=row["id"], prompt=row["prompt"], responses=[without_parameters(row)["completion"]], rewards=[1.0])
-        for row in course_rows(course)
-    ]
+    rng = np.random.default_rng((course.seed, 1))
+    rows = []
+    for row in course_rows(course):
+        prompt, answers = row["prompt"], [without_parameters(row)["completion"]]
+        if rng.random() < REWORDED:
+            prompt, answers = in_other_words(prompt, answers, rng, apart=APART, colours=True, noise=NOISE)
+        rows.append(RankingRow(id=row["id"], prompt=prompt, responses=answers, rewards=[1.0]))
+    return rows

@@ -51,8 +51,8 @@ class Recipe:
     seeds: int = 2
     finalists: int = 3
     finalist_seeds: int = 6
-    rewordings: int = 12
-    reviews: tuple[Course, ...] = (Course("pocket", 1200, 9), Course("made up", 200, 8), Course("mixed", 800, 7))
+    rewordings: int = 10
+    reviews: tuple[Course, ...] = (Course("pocket", 1600, 9), Course("made up", 200, 8), Course("mixed", 1000, 7))
     align_epochs: float = 1.0
     drawn: int = 400
     pictures: int = 2

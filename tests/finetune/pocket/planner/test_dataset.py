@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 
 from finetune.dabench.pairs import Pair
-from finetune.pocket.planner.dataset import COMPARED_ON, IMPOSSIBLE, UNSEEN, card, pocket_pairs
+from finetune.pocket.planner.dataset import COMPARISON_SEEDS, IMPOSSIBLE, UNSEEN, card, pocket_pairs
 from finetune.pocket.planner.requests import held_out_phrase, held_out_style
 from finetune.pocket.planner.words import STYLE_PHRASES, SYNONYMS
 from finetune.pocket.planner.worlds import pocket_world
@@ -63,7 +63,7 @@ def test_pairs_to_try_recipes_on_are_others_than_those_that_planners_are_compare
     others = pocket_pairs(pocket_world(), COUNTS, comparison_seed=1)
     assert split(others, "train") == split(pairs, "train")
     assert split(others, "dev") == split(pairs, "dev")
-    for name in COMPARED_ON:
+    for name in COMPARISON_SEEDS:
         shared = {pair.instruction for pair in split(others, name)} & {pair.instruction for pair in split(pairs, name)}
         assert len(shared) < COUNTS[name] / 4
 
