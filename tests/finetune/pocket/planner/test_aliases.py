@@ -128,3 +128,20 @@ def test_a_colour_that_the_request_spells_otherwise_keeps_its_word() -> None:
     prompt, _ = in_other_words(grey, [CALL], np.random.default_rng(0), colours=True)
     assert "knows 'blue background' for 'in front of gray background' (0.84)" in prompt
     assert prompt.endswith(" in front of a grey wall<|assistant|>")
+
+
+def test_words_around_what_is_asked_for_may_mean_nothing() -> None:
+    told = COLOURED.replace("an ogre", "kindly draw an ogre")
+    prompt, _ = in_other_words(told, [CALL], np.random.default_rng(0), apart=0.0, colours=True, noise=1.0)
+    reasons, request = prompt.split("<|user|>")
+    thing, wanted = reasons.split("'")[1], reasons.split("in front of ")[1].split(" background")[0]
+    assert _is_said(thing, request)
+    assert _is_said(wanted, request)
+    assert not any(_is_said(word, request) for word in ("kindly", "draw", "front", "wall"))
+    assert request.endswith("<|assistant|>")
+    same, _ = in_other_words(told, [CALL], np.random.default_rng(0), noise=0.0)
+    assert "kindly draw a" in same
+
+
+def _is_said(words: str, request: str) -> bool:
+    return f" {words} " in f" {request.removesuffix('<|assistant|>')} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from finetune.pocket.planner.lessons import Course
+from finetune.pocket.planner.lessons import Course, course_rows
 from finetune.pocket.planner.rankings import reviews, reworded
 from finetune.sfta.encoding import RankingRow
 
@@ -50,6 +50,14 @@ def test_lessons_end_before_the_parameters() -> None:
     assert all((len(row.responses), row.rewards) == (1, [1.0]) for row in rows)
     assert any('"prompt"' in row.responses[0] for row in rows)
     assert not any('"sampler"' in row.responses[0] for row in rows)
+
+
+def test_half_of_the_lessons_are_in_other_words() -> None:
+    course = Course("pocket", 20, 4)
+    as_they_are = {row["id"]: row["prompt"] for row in course_rows(course)}
+    rows = reviews(course)
+    assert 0.3 < sum(row.prompt == as_they_are[row.id] for row in rows) / len(rows) < 0.7
+    assert [row.model_dump() for row in rows] == [row.model_dump() for row in reviews(course)]
 
 
 def _a(text: str) -> str:
