@@ -54,7 +54,7 @@ class Recipe:
     rewordings: int = 10
     reviews: tuple[Course, ...] = (Course("pocket", 1600, 9), Course("made up", 200, 8), Course("mixed", 1000, 7))
     align_epochs: float = 1.0
-    drawn: int = 400
+    drawn: int = 480
     pictures: int = 2
     asked: int = 2000
     newcomers: int = 200
