@@ -34,8 +34,8 @@ EVAL_LESSONS = 130
 """Lessons of each course, the first ones, that stage 1 is not trained on."""
 LEARNING_RATE, WEIGHT_DECAY, BATCH = 2e-3, 0.05, 32
 DRILL_BATCH, DRILL_SEED, REMINDER_SEED, REWORDING_SEED = 24, 3, 4, 10
-ALIGN_LEARNING_RATES = {"rrhf": 5e-4, "dpo": 5e-5}
-"""At RRHF's, DPO unlearns what stage 1 taught."""
+ALIGN_LEARNING_RATES = {"rrhf": 2e-4, "dpo": 5e-5}
+"""At 5e-4, RRHF garbles more of the words that it copies; at RRHF's, DPO unlearns what stage 1 taught."""
 ALIGN_BATCH, REWARD_MARGIN = 8, 0.1
 MAX_TOKENS, SAVE_STEPS = 1024, 100
 COMPARED = ("rrhf,sft", "dpo,sft", "rrhf,dpo", "rrhf,retrieval", "sft,retrieval", "sft,random")
