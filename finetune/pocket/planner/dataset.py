@@ -43,12 +43,11 @@ def pocket_pairs(
         comparison_seed: The same for the splits that planners are compared on; None for `COMPARISON_SEEDS`. To try
             recipes take another one: figures of pairs that chose the recipe say too much.
     """
+    seeds = COMPARISON_SEEDS if comparison_seed is None else dict.fromkeys(COMPARISON_SEEDS, comparison_seed)
     pairs: list[Pair] = []
     seen: set[str] = set()
     for number, (split, count) in enumerate(counts.items()):
-        compared = COMPARISON_SEEDS.get(split, seed)
-        chosen = comparison_seed if split in COMPARISON_SEEDS and comparison_seed is not None else compared
-        rng = np.random.default_rng((chosen, number))
+        rng = np.random.default_rng((seeds.get(split, seed), number))
         writer = RequestWriter(rng, unseen=split in ("test", "requests"))
         while sum(pair.split == split for pair in pairs) < count:
             request = _request(world, writer, rng, split)
