@@ -82,6 +82,8 @@ def export(settings: ExportSettings) -> Path:
     part = settings.out.with_name(settings.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
+    for path in part.glob("*.safetensors"):  # safetensors writes files that only their owner can read
+        path.chmod((part / "config.json").stat().st_mode)
     tokenizer.save_pretrained(part)
     card = settings.model / "README.md"
     if card.exists():

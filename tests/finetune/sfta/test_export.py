@@ -66,6 +66,11 @@ def test_everything_that_is_served_is_there(adapter: Path, tmp_path: Path) -> No
     assert {weights.dtype for weights in AutoModelForCausalLM.from_pretrained(folder).parameters()} == {torch.bfloat16}
 
 
+def test_whoever_may_read_the_folder_may_read_the_weights(planner: Path, tmp_path: Path) -> None:
+    folder = export(ExportSettings(model=planner, out=tmp_path / "served"))
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_whole_model_is_exported_too(planner: Path, tmp_path: Path) -> None:
     folder = export(ExportSettings(model=planner, out=tmp_path / "served", tool_parser="qwen3_xml"))
 
