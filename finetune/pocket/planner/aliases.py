@@ -150,6 +150,8 @@ def _replaced(text: str, aliases: Mapping[str, str]) -> str:
 
 def _noisy(text: str, kept: Collection[str], rng: np.random.Generator, share: float) -> str:
     """A text with some of its words replaced by ones that mean nothing, but for the phrases to keep."""
+    if not share:
+        return text
     phrases = "|".join(re.escape(phrase) for phrase in sorted(kept, key=len, reverse=True))
     words = re.compile(rf"(?<!\w)({phrases})(?!\w)|[a-z]{{3,}}" if phrases else "()[a-z]{3,}")
     return words.sub(lambda found: found[0] if found[1] or rng.random() >= share else _word(rng), text)

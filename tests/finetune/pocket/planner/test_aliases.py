@@ -139,8 +139,17 @@ def test_words_around_what_is_asked_for_may_mean_nothing() -> None:
     assert _is_said(wanted, request)
     assert not any(_is_said(word, request) for word in ("kindly", "draw", "front", "wall"))
     assert request.endswith("<|assistant|>")
-    same, _ = in_other_words(told, [CALL], np.random.default_rng(0), noise=0.0)
-    assert "kindly draw a" in same
+
+
+def test_without_noise_the_words_around_and_the_chance_stay_as_they_are() -> None:
+    found, drawn = [], []
+    for words in ("an ogre", "kindly draw an ogre"):
+        rng = np.random.default_rng(0)
+        prompt, _ = in_other_words(COLOURED.replace("an ogre", words), [CALL], rng, noise=0.0)
+        found.append(prompt)
+        drawn.append(rng.random())
+    assert found[0] == found[1].replace("kindly draw ", "")
+    assert drawn[0] == drawn[1]
 
 
 def _is_said(words: str, request: str) -> bool:
