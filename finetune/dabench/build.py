@@ -18,7 +18,7 @@ from finetune.dabench.calls import Dropped
 from finetune.dabench.card import card
 from finetune.dabench.chat_writer import ChatWriter
 from finetune.dabench.collecting import Candidate, OnStep, collect, evidence_of
-from finetune.dabench.duplicates import clusters
+from finetune.dabench.duplicates import SIMILARITY, clusters
 from finetune.dabench.mapping import Sourced, read_archive
 from finetune.dabench.pairs import Pair, write_pairs
 from finetune.dabench.splits import Member, Shares, assign
@@ -78,7 +78,7 @@ class BuildSettings(BaseModel):
     chat: ChatSettings = ChatSettings()
     rating: ContentRating = "safe"
     """The strongest content allowed."""
-    similarity: float = Field(default=0.6, gt=0, le=1)
+    similarity: float = Field(default=SIMILARITY, gt=0, le=1)
     """Least Jaccard index of near-duplicates."""
     splits: Shares = Shares()
     seed: int = 0

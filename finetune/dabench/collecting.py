@@ -17,6 +17,7 @@ from tool_specs.ranking.texts import words
 from tool_specs.spec import ContentRating, ToolSpec
 from tool_specs.store.batches import batches
 from tool_specs.store.database import CatalogDatabase
+from tool_specs.store.rows import Evidence
 
 REPEATED: Final = "it repeats another request for the same models"
 
@@ -69,10 +70,15 @@ class Collected:
 
 def evidence_of(database: CatalogDatabase) -> Iterator[Sourced]:
     """All evidence of a catalog."""
+    return (Sourced(one) for _, one in numbered_evidence(database))
+
+
+def numbered_evidence(database: CatalogDatabase) -> Iterator[tuple[int, Evidence]]:
+    """All evidence of a catalog with its number; each piece has an id."""
     numbers = (change.number for change in database.evidence_changes(0, database.version))
     for batch in batches(numbers):
         for number, one in database.evidence(batch).items():
-            yield Sourced(one if one.id else replace(one, id=f"evidence {number}"))
+            yield number, one if one.id else replace(one, id=f"evidence {number}")
 
 
 def collect(

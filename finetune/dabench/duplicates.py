@@ -14,6 +14,9 @@ BANDS: Final = 42
 ROWS: Final = 3
 """Two texts of Jaccard index s are compared with probability 1 - (1 - s^ROWS)^BANDS: .99996 at .6, .998 at .5."""
 
+SIMILARITY: Final = 0.6
+"""Jaccard index from which on requests are near-duplicates, unless somebody chooses another."""
+
 _SEED: Final = 20240407
 """Of the hash functions; a constant, so that the same texts always make the same clusters."""
 

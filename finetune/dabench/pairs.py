@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SPLITS: Final = ("train", "dev", "test", "unseen", "time")
 """The splits that a build makes, in the order in which they are listed; others may be there as well."""
 
+TRAINING: Final = "train"
+"""The split that may be learned from."""
+
 MAX_INSTRUCTION: Final = 2000
 CARD: Final = "README.md"
 

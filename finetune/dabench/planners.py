@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from diffagent_tools.serving.endpoint import API_KEY_VARIABLE
-from finetune.dabench.pairs import read_pairs
+from finetune.dabench.pairs import TRAINING, read_pairs
 from tool_specs.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from finetune.dabench.evaluation import Planner
     from tool_specs.search.shortlist import AnyShortlister
 
-TRAINING: Final = "train"
 _NAMED: Final = re.compile(r"(?:(?P<name>[\w.+-]{1,60})=)?(?P<kind>\w+)(?::(?P<argument>.+))?")
 _ENDPOINT: Final = re.compile(r"(?P<url>https?://[^/\s:]+(?::\d+)?(?:/[^\s:]*)?):(?P<model>\S+)")
 _CREDENTIALS: Final = re.compile(r"(?<=//)[^/\s]*@")

@@ -60,7 +60,7 @@ def run(settings: EvalSettings) -> Path:
     pairs = _pairs(settings)
     with ExitStack() as stack:
         stored = settings.catalog
-        shortlister = opened_shortlister(stored, stack)
+        shortlister = opened_shortlister(stored, settings.dataset, stack)
         planners = planners_of(settings.planners, Source(shortlister, settings.dataset))
         # Read before anything is asked: a wrong name should not cost an evaluation.
         compare = _compared(settings.compare, [planner.name for planner in planners])

@@ -32,29 +32,39 @@ class Workbench:
 
 
 def opened_workbench(
-    folder: Path | None, judgements: Path, stack: ExitStack, *, pictures: Path | None = None
+    folder: Path | None, dataset: Path, judgements: Path, stack: ExitStack, *, pictures: Path | None = None
 ) -> Workbench:
     """Search over a catalog with what draws and judges its models, open as long as the stack.
 
     Args:
         folder: Of a stored catalog; None: the models that ship.
+        dataset: Folder of the pairs that are asked.
         judgements: Where judgements are kept.
         stack: Closes the catalog.
         pictures: Where pictures are kept; without it they are not.
 
     Raises:
         CatalogError: There is no catalog in the folder, or it cannot be read.
-        ConfigError: There are no reward models for a stored catalog, or a setting of the environment is wrong.
+        ConfigError: There are no reward models for a stored catalog, a split of the data set cannot be read, or a
+            setting of the environment is wrong.
     """
-    shortlister = opened_shortlister(folder, stack)
+    shortlister = opened_shortlister(folder, dataset, stack)
     return Workbench(shortlister, studio_for(shortlister.catalog, judgements, pictures=pictures))
 
 
-def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
+def opened_shortlister(folder: Path | None, dataset: Path, stack: ExitStack) -> AnyShortlister:
     """Search over a stored catalog that is open as long as the stack, or over the models that ship.
+
+    Of a stored catalog, what gives answers of the data set away is left out (`held_out_search`).
+
+    Args:
+        folder: Of a stored catalog; None: the models that ship.
+        dataset: Folder of the pairs that are asked.
+        stack: Closes the catalog.
 
     Raises:
         CatalogError: There is no catalog in the folder, or it cannot be read.
+        ConfigError: A split of the data set cannot be read.
     """
     if folder is None:
         from diffagent_tools.embeddings import MiniLMEmbedder
@@ -62,11 +72,29 @@ def opened_shortlister(folder: Path | None, stack: ExitStack) -> AnyShortlister:
         from tool_specs.search.shortlist import Shortlister
 
         return Shortlister(Catalog.pocket(), MiniLMEmbedder())
-    from tool_specs.search.ranked import RankedShortlister
+    from rich.console import Console
+
+    from finetune.dabench.held_out_search import HeldOutShortlister, left_out_of
     from tool_specs.store.catalog import StoredCatalog
     from tool_specs.store.database import CatalogDatabase
 
-    return RankedShortlister(StoredCatalog(stack.enter_context(CatalogDatabase.open(folder, read_only=True))))
+    database = stack.enter_context(CatalogDatabase.open(folder, read_only=True))
+    with Console(stderr=True).status("looking for the evidence behind the pairs"):
+        left_out = left_out_of(database, dataset)
+    return HeldOutShortlister(StoredCatalog(database), left_out)
+
+
+def stamp_of(catalog: AnyCatalog) -> str | None:
+    """Stands for what a stored catalog holds: another one means other models or other evidence. None: those that ship.
+
+    Raises:
+        CatalogError: The catalog cannot be read.
+    """
+    from tool_specs.store.catalog import StoredCatalog
+
+    if not isinstance(catalog, StoredCatalog):
+        return None
+    return f"{catalog.database.note('identity')} {catalog.database.version}"
 
 
 def studio_for(catalog: AnyCatalog, judgements: Path, *, pictures: Path | None = None) -> Studio:

@@ -45,7 +45,9 @@ def run_rollouts(
         raise ConfigError(msg)
     pairs = read_pairs(settings.data, settings.split)
     with ExitStack() as stack:
-        bench = opened_workbench(settings.catalog, settings.judgements, stack, pictures=settings.pictures)
+        bench = opened_workbench(
+            settings.catalog, settings.data, settings.judgements, stack, pictures=settings.pictures
+        )
         _check_same_origin(settings, bench.studio.making())
         maker = _MAKERS[settings.workers](settings, bench)
         progress = stack.enter_context(counting_bar())

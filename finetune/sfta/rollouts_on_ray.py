@@ -72,7 +72,7 @@ class RolloutWorker:
         self._open = ExitStack()
         # What was judged for a finished pair is in its row; nobody else reads this folder.
         judgements = self._open.enter_context(TemporaryDirectory(prefix="diffagent-rollouts-"))
-        bench = opened_workbench(told.catalog, Path(judgements), self._open, pictures=told.pictures)
+        bench = opened_workbench(told.catalog, told.data, Path(judgements), self._open, pictures=told.pictures)
         self._maker = maker_here(told, bench)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str | bool]:

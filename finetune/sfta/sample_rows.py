@@ -27,6 +27,7 @@ from finetune.sfta.candidates import arguments_of
 from finetune.sfta.encoding import SampleRow, file_sha256
 from finetune.sfta.samples import Sample, calling, declining, rendered, sample_of
 from tool_specs.exceptions import CatalogError, RequestError
+from tool_specs.naming import model_id_of
 from tool_specs.search.reasons import NEAREST
 from tool_specs.search.shortlist import AnyShortlister, Hit, Shortlist
 
@@ -85,7 +86,7 @@ def write_samples(settings: SampleSettings) -> Written:
         ConfigError: A setting or the data set is wrong, a package is missing, or the file holds rows of other settings.
         CatalogError: The catalog cannot be read.
     """
-    from finetune.dabench.workbench import opened_shortlister
+    from finetune.dabench.workbench import opened_shortlister, stamp_of
     from finetune.sfta.models import load_tokenizer
 
     tokenizer = load_tokenizer(settings.model)
@@ -96,16 +97,15 @@ def write_samples(settings: SampleSettings) -> Written:
     told = settings.model_dump(mode="json", exclude={"model", "data", "out", "catalog"})
     told |= {
         "template": template,
-        "catalog": None if settings.catalog is None else settings.catalog.name,
         "data": file_sha256(settings.data / f"{settings.split}.parquet"),
         "chat template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest(),
     }
-    check_same_origin(settings.out, told)
-    lines = JsonLines(settings.out, SampleRow)
-    done = {row.id for row in lines.read()}
     left_out: list[LeftOut] = []
     with ExitStack() as stack:
-        shortlister = opened_shortlister(settings.catalog, stack)
+        shortlister = opened_shortlister(settings.catalog, settings.data, stack)
+        check_same_origin(settings.out, told | {"catalog": stamp_of(shortlister.catalog)})
+        lines = JsonLines(settings.out, SampleRow)
+        done = {row.id for row in lines.read()}
         console = Console(stderr=True)
         for pair in track(pairs, description="writing samples", console=console):
             if pair.id in done:
@@ -135,7 +135,8 @@ def pair_sample(pair: Pair, shortlister: AnyShortlister, settings: SampleSetting
     except CatalogError:
         return LeftOut(pair=pair.id, reason=NO_MODEL)
     if pair.call is not None and not settings.closed_book and rng.random() < settings.absent:
-        left = tuple(hit for hit in shortlist.hits if hit.spec.id != pair.models[0])
+        gone = model_id_of(pair.models[0])
+        left = tuple(hit for hit in shortlist.hits if hit.spec.model_id != gone)
         shortlist = replace(shortlist, hits=left) if left else shortlist
     tool = tool_names(shortlist).get(pair.models[0]) if pair.call is not None else None
     answer = declining() if pair.call is None or tool is None else calling(tool, arguments_of(pair.call))
@@ -162,16 +163,14 @@ def with_gold(
 def _gold_hits(found: Shortlist, pair: Pair, shortlister: AnyShortlister) -> list[Hit]:
     """The gold models with retrieval's reasons for them: one without a reason would stand out as the answer."""
     specs = [shortlister.catalog.get(name) for name in pair.models]
-    if not {spec.id for spec in specs} <= {spec.id for spec in found.specs}:
+    if not {spec.model_id for spec in specs} <= {spec.model_id for spec in found.specs}:
         found = shortlister.shortlist(pair.instruction, k=WIDE)
     known = {hit.spec.model_id: hit for hit in (*found.hits, *found.networks)}
     return [replace(known.get(spec.model_id, Hit(spec, 0.0, (NEAREST,))), spec=spec) for spec in specs]
 
 
 def _holding(hits: Sequence[Hit], gold: Sequence[Hit], size: int) -> list[Hit]:
-    known = {hit.spec.id for hit in hits}
-    missing = [hit for hit in gold if hit.spec.id not in known]
-    wanted = {hit.spec.id for hit in gold}
-    others = [hit for hit in hits if hit.spec.id not in wanted]
-    kept = [hit for hit in hits if hit.spec.id in wanted]
-    return [*kept, *missing, *others[: max(0, size - len(kept) - len(missing))]]
+    """The hits with gold ones among them: serving shows one version of a model, so a gold one takes another's place."""
+    wanted = {hit.spec.model_id for hit in gold}
+    others = [hit for hit in hits if hit.spec.model_id not in wanted]
+    return [*gold, *others[: max(0, size - len(gold))]]

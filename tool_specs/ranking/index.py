@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tool_specs.naming import model_id_of
 from tool_specs.prompts import clean_prompt, without_loras
@@ -136,13 +137,18 @@ class CatalogIndex:
         self, prompts: Collection, specs: Mapping[int, Sequence[ToolSpec]], evidence: Iterable[Prompt]
     ) -> dict[int, list[Prompt]]:
         """For each model that changed, its example prompts where nothing else shows what it is used for."""
-        documents, model_ids = prompts.links
-        proven = set(np.unique(model_ids[prompts.ids[documents] > 0]).tolist())
+        known = set(proven(prompts).tolist())
         fresh = {model_id for prompt in evidence for model_id in prompt.model_ids}
         return {
-            model_id: [] if model_id in proven or model_id in fresh else examples_of(specs.get(model_id, ()))
+            model_id: [] if model_id in known or model_id in fresh else examples_of(specs.get(model_id, ()))
             for model_id in {*specs, *fresh}
         }
+
+
+def proven(prompts: Collection) -> NDArray[np.int64]:
+    """The ids of the models that evidence speaks for, (models,)."""
+    documents, model_ids = prompts.links
+    return np.unique(model_ids[prompts.ids[documents] > 0])
 
 
 def examples_of(specs: Sequence[ToolSpec]) -> list[Prompt]:
@@ -151,6 +157,11 @@ def examples_of(specs: Sequence[ToolSpec]) -> list[Prompt]:
     model_id = specs[0].model_id if specs else 0
     kept = [text for text in texts if text][:MAX_EXAMPLES]
     return [Prompt(example_number(model_id, n), text, (model_id,)) for n, text in enumerate(kept)]
+
+
+def examples_by_model(database: CatalogDatabase, model_ids: Iterable[int]) -> dict[int, list[Prompt]]:
+    """The example prompts of models."""
+    return {model_id: examples_of(versions) for model_id, versions in database.versions(list(model_ids)).items()}
 
 
 def example_number(model_id: int, n: int) -> int:

@@ -20,6 +20,7 @@ from tool_specs.ranking.index import CatalogIndex
 from tool_specs.ranking.ranking import Ranking, rank
 from tool_specs.ranking.texts import numbered
 from tool_specs.ranking.view import View
+from tool_specs.ranking.without import IndexWithout
 from tool_specs.rules import Rules
 from tool_specs.search.reasons import brief_reasons, reasons_for
 from tool_specs.search.shortlist import Hit, Shortlist, checked_request
@@ -96,14 +97,14 @@ class RankedShortlister:
     Args:
         catalog: Where to look.
         rules: What may be offered.
-        index: The catalog's search index, where there is one already.
+        index: The catalog's search index, where there is one already, or a part of it.
     """
 
     def __init__(
-        self, catalog: StoredCatalog, *, rules: Rules | None = None, index: CatalogIndex | None = None
+        self, catalog: StoredCatalog, *, rules: Rules | None = None, index: CatalogIndex | IndexWithout | None = None
     ) -> None:
         self.catalog = catalog
-        self.index = index or CatalogIndex(catalog.database)
+        self.index: CatalogIndex | IndexWithout = index or CatalogIndex(catalog.database)
         on_disk = frozenset(file.spec_id for file in catalog.database.local_files() if file.spec_id)
         self.rules = replace(rules or Rules(), on_disk=on_disk)
 

@@ -86,7 +86,8 @@ def test_without_rewards_or_a_catalog_it_says_what_is_missing(
 def test_a_worker_of_a_cluster_makes_them_too_and_says_what_it_leaves_out(
     own: OwnCatalog, tiny_planner: Path, tmp_path: Path
 ) -> None:
-    places = {"model": tiny_planner, "data": tmp_path, "out": tmp_path, "catalog": own.catalog}
+    write_pairs(tmp_path / "data", own_pairs(), card="# Own")
+    places = {"model": tiny_planner, "data": tmp_path / "data", "out": tmp_path, "catalog": own.catalog}
     worker = RolloutWorker(RolloutSettings(**places, sampled=0, perturbed=0).model_dump_json())
     *_, tax = own_pairs()
     made = worker({"pair": tax.model_dump_json()})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -8,12 +10,15 @@ import numpy as np
 import pytest
 
 from diffagent_tools.embeddings import MiniLMEmbedder
+from diffagent_tools.planning import REFUSAL
 from finetune.cli.main import main
 from finetune.dabench.pairs import Pair, write_pairs
 from finetune.pocket.planner.dataset import pocket_pairs
 from finetune.pocket.planner.worlds import pocket_world
 from finetune.sfta.encoding import SampleRow
-from finetune.sfta.sample_rows import SampleSettings, with_gold, write_samples
+from finetune.sfta.sample_rows import SampleSettings, pair_sample, with_gold, write_samples
+from finetune.sfta.samples import Sample
+from tests.stored_models import THEMES, furnish, prove, put, record
 from tool_specs.catalog import Catalog
 from tool_specs.exceptions import ConfigError
 from tool_specs.search.ranked import RankedShortlister
@@ -63,6 +68,80 @@ def test_a_gold_model_that_retrieval_missed_has_its_reason_like_the_others(ranke
             assert all(hit.why for hit in sample.hits)
             missed += not {*pair.models} <= {spec.id for spec in found.specs}
         assert missed > 0
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[RankedShortlister]:
+    """Search over checkpoints and a LoRA that have two versions each."""
+    kinds = dict.fromkeys(THEMES, "Checkpoint") | {20: "LORA"}
+    with CatalogDatabase.open(tmp_path / "stored") as database:
+        put(database, *(record(n, f"Model {n}", model_type=kind, bases=["SD 1.5"] * 2) for n, kind in kinds.items()))
+        prove(database, [(text, number) for number, (*_, texts) in THEMES.items() for text in texts])
+        yield RankedShortlister(StoredCatalog(database))
+
+
+def stored_pair(n: int = 0, **call: object) -> Pair:
+    """One whose gold models are versions that search does not offer."""
+    gold = {"family": "sd15", "checkpoint": "civitai:2@21", "prompt": "a red dragon", **call}
+    return Pair(
+        id=f"pair-{n}", instruction="a red dragon breathing fire", reference="a dragon", call=gold, split="train"
+    )
+
+
+def told_settings(**changes: object) -> SampleSettings:
+    return SampleSettings.model_validate({"model": "m", "data": "d", "out": "o", "absent": 0.0, **changes})
+
+
+def test_a_gold_model_is_on_the_list_in_one_version(stored: RankedShortlister) -> None:
+    pair = stored_pair(loras=[{"id": "civitai:20@201", "weight": 0.8}])
+    assert {"civitai:2@22", "civitai:20@202"} <= {spec.id for spec in stored.shortlist(pair.instruction).specs}
+    shortlist = with_gold(stored.shortlist(pair.instruction), pair, stored, np.random.default_rng(0), size=8)
+    assert sorted(spec.id for spec in shortlist.specs) == sorted(
+        ["civitai:1@12", "civitai:2@21", "civitai:3@32", "civitai:4@42", "civitai:5@52", "civitai:20@201"]
+    )
+    sample = pair_sample(pair, stored, told_settings())
+    assert isinstance(sample, Sample)
+    assert sample.answer["tool_calls"][0]["function"]["name"] in names_of(sample)
+
+
+def test_where_the_gold_model_is_taken_away_none_of_its_versions_is_left(stored: RankedShortlister) -> None:
+    sample = pair_sample(stored_pair(), stored, told_settings(absent=0.999))
+    assert isinstance(sample, Sample)
+    assert len(names_of(sample)) == len(THEMES) - 1
+    assert not any("civitai_2_" in name for name in names_of(sample))
+    assert sample.answer["content"] == REFUSAL
+    assert not sample.answer.get("tool_calls")
+
+
+def test_the_gold_model_stands_at_a_random_place(stored: RankedShortlister) -> None:
+    places: Counter[int] = Counter()
+    for n in range(200):
+        sample = pair_sample(stored_pair(n), stored, told_settings())
+        assert isinstance(sample, Sample)
+        places[names_of(sample).index(sample.answer["tool_calls"][0]["function"]["name"])] += 1
+    # Of 200 throws at five places, fewer than 20 at one of them has a chance of one in a million.
+    assert sorted(places) == [0, 1, 2, 3, 4]
+    assert min(places.values()) >= 20
+
+
+def names_of(sample: Sample) -> list[str]:
+    """The tools that are offered, in order."""
+    return [tool["function"]["name"] for tool in sample.tools]
+
+
+def test_rows_of_a_catalog_that_has_changed_are_not_mixed(planner: Path, tmp_path: Path) -> None:
+    furnish(tmp_path / "catalog")
+    call = {"family": "sd15", "checkpoint": "civitai:1@11", "prompt": "an old castle"}
+    pair = Pair(id="one", instruction="a castle by a lake", reference="a castle", call=call, split="train")
+    write_pairs(tmp_path / "data", [pair], card="# Castle")
+    settings = SampleSettings(
+        model=str(planner), data=tmp_path / "data", out=tmp_path / "rows.jsonl", catalog=tmp_path / "catalog"
+    )
+    assert write_samples(settings) == write_samples(settings)
+    with CatalogDatabase.open(tmp_path / "catalog") as database:
+        prove(database, [("a castle under water", 1)])
+    with pytest.raises(ConfigError, match=r"was begun with another catalog"):
+        write_samples(settings)
 
 
 def test_pairs_without_a_row_are_counted_with_the_reason(
