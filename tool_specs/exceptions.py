@@ -39,6 +39,10 @@ class WeightsError(BackendError):
     """A weights file is missing, truncated, pickled, corrupt or of another architecture."""
 
 
+class PictureError(BackendError):
+    """What was computed is no picture: the machine works, and other arguments or another model may give one."""
+
+
 class ServerError(DiffAgentError):
     """A server could not be reached, refused, or gave something that is no answer.
 

@@ -21,7 +21,7 @@ from diffagent_tools.backends.sharing import named_weights, share, storage_sizes
 from diffagent_tools.backends.tiling import seamless
 from diffagent_tools.backends.vaes import OtherVae
 from diffagent_tools.devices import quiet_libraries
-from tool_specs.exceptions import BackendError
+from tool_specs.exceptions import PictureError
 from tool_specs.pipelines import text_tokens
 from tool_specs.spec import ToolSpec
 
@@ -127,7 +127,7 @@ class LoadedCheckpoint:
         Raises:
             CallError: An embedding's word is not in the prompt.
             WeightsError: A network's file cannot be used.
-            BackendError: A picture holds values that are not numbers.
+            PictureError: A picture holds values that are not numbers.
         """
         from PIL import Image
 
@@ -156,7 +156,7 @@ class LoadedCheckpoint:
                 f"{self.spec.model_name} drew values that are not numbers at {call.width}x{call.height}, "
                 f"{call.sampler}, cfg {call.cfg_scale}; use a lower cfg scale or another sampler"
             )
-            raise BackendError(msg)
+            raise PictureError(msg)
         return [Image.fromarray(picture) for picture in (pixels * 255).round().astype(np.uint8)]
 
 

@@ -18,7 +18,7 @@ from finetune.dabench.drawn_weights import DrawnWeights
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from tool_specs.calls import Call, parse_call
-from tool_specs.exceptions import BackendError, CallError, DownloadError, WeightsError
+from tool_specs.exceptions import BackendError, CallError, DownloadError, PictureError, WeightsError
 
 FILE_NAME: Final = "drawings.jsonl"
 
@@ -108,6 +108,7 @@ class Studio:
         Raises:
             WeightsError: A model on offer cannot be loaded: another planner would fail just so.
             DownloadError: Likewise one that is to be downloaded.
+            BackendError: The machine draws nothing with the checkpoint: that is no judgement of the call.
             ConfigError: A reward model cannot be read.
         """
         parsed, stamp = parse_call(call), self.stamp(call)
@@ -126,8 +127,42 @@ class Studio:
         except (WeightsError, DownloadError):
             raise
         except (CallError, BackendError) as error:
-            # What fails together, for want of memory, may be drawn one by one.
-            return [str(error)] if len(calls) == 1 else [one for call in calls for one in self._draw([call])]
+            if len(calls) > 1:
+                # What fails together, for want of memory, may be drawn one by one.
+                return [one for call in calls for one in self._draw([call])]
+            if isinstance(error, CallError | PictureError):
+                return [str(error)]
+            return [self._drawn_again(calls[0], error)]
+
+    def _drawn_again(self, call: Call, failure: BackendError) -> Drawing | str:
+        """A second drawing of a call that failed on the machine, or why there is none.
+
+        A fault of the machine may be gone in an hour and must not be kept as one of the call. So the call is blamed
+        only where an ordinary picture with the same checkpoint can be drawn in between.
+        """
+        self._check_machine(call, failure)
+        try:
+            return self._backend.draw(call)
+        except (WeightsError, DownloadError):
+            raise
+        except (CallError, BackendError) as error:
+            return str(error)
+
+    def _check_machine(self, call: Call, failure: BackendError) -> None:
+        """See that the machine draws with the call's checkpoint, at the family's size and with its parameters."""
+        told = {"family": call.family, "checkpoint": call.checkpoint, "prompt": call.prompt, "seed": call.seed}
+        try:
+            self._backend.draw(parse_call(told))
+        except (WeightsError, DownloadError):
+            raise
+        except PictureError:
+            return
+        except (CallError, BackendError) as error:
+            msg = (
+                f"{failure}; an ordinary picture of {call.checkpoint} cannot be drawn here either ({error}), so the "
+                "call is not judged: see to the machine and run again to go on"
+            )
+            raise BackendError(msg) from error
 
     def _judge(self, drawn: Drawing | str, reference: str, key: str) -> Judgement:
         if isinstance(drawn, str):

@@ -88,7 +88,7 @@ def evaluate(
         One row for each pair and planner.
 
     Raises:
-        BackendError: A planner failed. What is done is kept.
+        BackendError: A planner failed, or the machine draws nothing with a model. What is done is kept.
         WeightsError: A model on offer cannot be loaded.
         ConfigError: The folder cannot be used.
     """

@@ -49,7 +49,7 @@ def run(settings: EvalSettings) -> Path:
     Raises:
         ConfigError: A setting, the data set or a planner's name is wrong, or something is not installed.
         CatalogError: The catalog cannot be read.
-        BackendError: A planner failed; run again to go on.
+        BackendError: A planner failed, or the machine draws nothing with a model; run again to go on.
     """
     from diffagent_tools.planning import SHORTLIST_SIZE
     from finetune.dabench.evaluation import evaluate

@@ -37,6 +37,7 @@ def run_rollouts(
         CatalogError: The catalog cannot be read.
         WeightsError: The planner or a model cannot be loaded.
         DownloadError: A model cannot be downloaded.
+        BackendError: The machine draws nothing with a model; run again to go on.
     """
     from finetune.dabench.workbench import opened_workbench
 

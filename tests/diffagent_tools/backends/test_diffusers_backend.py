@@ -19,7 +19,7 @@ from diffagent_tools.backends import Backend, DiffusersBackend, StepProgress
 from tests.diffagent_tools.conftest import Studio
 from tests.tiny_world import tiny_call
 from tool_specs.calls import LoraUse, StableDiffusion15Call
-from tool_specs.exceptions import BackendError, CallError, ConfigError, DrawingCancelled, WeightsError
+from tool_specs.exceptions import BackendError, CallError, ConfigError, DrawingCancelled, PictureError, WeightsError
 
 CHECKPOINT = "civitai:1@101"
 OTHER_CHECKPOINT = "civitai:2@102"
@@ -345,7 +345,7 @@ def test_values_that_are_not_numbers_are_a_failure(studio: Studio, copied_weight
     tensors = load_file(copied_weights)
     tensors["first_stage_model.decoder.conv_out.bias"].fill_(float("nan"))
     save_file(tensors, copied_weights)
-    with pytest.raises(BackendError, match="not numbers at 32x32"):
+    with pytest.raises(PictureError, match="not numbers at 32x32"):
         _draw_with_checkpoint(studio, copied_weights)
 
 

@@ -9,12 +9,13 @@ from PIL.Image import Image
 
 from diffagent_tools.backends.protocol import Drawing
 from diffagent_tools.rewards import Calibration, Reward, Scale, UnifiedReward
-from finetune.dabench.drawing import Judgement, Studio
+from finetune.dabench.drawing import FILE_NAME, Judgement, Studio, seed_of
 from finetune.dabench.drawn_weights import DrawnWeights
 from tests.finetune.dabench.paper_pairs import GOLD, paper_pairs
 from tests.graphs.paper_world import ANIMALS, CATALOG, PaperBackend
 from tool_specs.calls import Call
-from tool_specs.exceptions import BackendError, DownloadError
+from tool_specs.exceptions import BackendError, CallError, DownloadError, PictureError
+from tool_specs.families import POCKET
 from tool_specs.spec import ToolSpec
 
 FOX = paper_pairs()[0]
@@ -113,3 +114,50 @@ def test_weights_that_cannot_be_downloaded_are_no_judgement(tmp_path: Path) -> N
     with pytest.raises(DownloadError, match="no network"):
         judged(Studio(backend, unified(), tmp_path))
     assert judged(Studio(backend, unified(), tmp_path)).fault is None
+
+
+def test_a_machine_that_draws_nothing_is_no_judgement(tmp_path: Path) -> None:
+    full = PaperBackend(tmp_path / "log", faults={n: lambda: BackendError("out of memory") for n in (1, 2)})
+    with pytest.raises(BackendError, match=r"out of memory; an ordinary picture of .* run again to go on"):
+        judged(Studio(full, unified(), tmp_path))
+    assert not (tmp_path / FILE_NAME).exists()
+    assert judged(Studio(full, unified(), tmp_path)).fault is None
+
+
+def test_a_call_that_fails_where_an_ordinary_one_is_drawn_is_to_blame(tmp_path: Path) -> None:
+    class Small(PaperBackend):
+        sizes: ClassVar[list[int]] = []
+
+        def draw(self, call: Call, **options: object) -> Drawing:
+            self.sizes.append(call.width)
+            if call.width > POCKET.width:
+                msg = "out of memory"
+                raise BackendError(msg)
+            return super().draw(call)
+
+    backend, large = Small(tmp_path / "log"), {**GOLD, "width": POCKET.max_size}
+    (judgement,) = Studio(backend, unified(), tmp_path).judgements(large, FOX, pictures=1)
+    assert (judgement.reward, judgement.fault) == (0.0, "out of memory")
+    assert backend.sizes == [POCKET.max_size, POCKET.width, POCKET.max_size]
+    assert Studio(backend, unified(), tmp_path).judgements(large, FOX, pictures=1) == [judgement]
+    assert len(backend.sizes) == 3
+
+
+def test_a_machine_that_failed_for_a_moment_is_forgiven(tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log", faults={1: lambda: BackendError("out of memory")})
+    assert judged(Studio(backend, unified(), tmp_path)).fault is None
+    assert backend.drawn == [f"{ANIMALS} {seed_of(FOX.id)}"] * 3
+
+
+@pytest.mark.parametrize("error", [CallError, PictureError])
+def test_what_is_the_calls_own_fault_is_not_drawn_again(error: type[Exception], tmp_path: Path) -> None:
+    backend = PaperBackend(tmp_path / "log", faults={1: lambda: error("not numbers")})
+    assert judged(Studio(backend, unified(), tmp_path)).fault == "not numbers"
+    assert len(backend.drawn) == 1
+
+
+def test_a_checkpoint_that_never_draws_numbers_does_not_end_the_run(tmp_path: Path) -> None:
+    faults = {1: lambda: BackendError("too large"), 2: lambda: PictureError("not numbers")}
+    faults[3] = faults[1]
+    backend = PaperBackend(tmp_path / "log", faults=faults)
+    assert judged(Studio(backend, unified(), tmp_path)).fault == "too large"

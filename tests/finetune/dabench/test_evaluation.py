@@ -158,12 +158,12 @@ def test_a_picture_with_a_fault_is_worth_nothing(asked: Ask, tmp_path: Path) -> 
     black = Studio(PaperBackend(tmp_path / "log", levels=(-1,)), BrightnessReward(), tmp_path / "a")
     (row,) = asked(Planner("p", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=black)
     assert (row.reward, row.drawn, row.fault) == (0.0, False, "the picture is black")
-    broken = PaperBackend(tmp_path / "log2", faults={1: lambda: BackendError("too large")})
+    # What fails is drawn once more after an ordinary picture, and what fails among others once more by itself.
+    broken = PaperBackend(tmp_path / "log2", faults={n: lambda: BackendError("too large") for n in (1, 3)})
     studio = Studio(broken, BrightnessReward(), tmp_path / "b")
     (row,) = asked(Planner("q", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=studio)
     assert (row.reward, row.drawn, row.fault) == (0.0, False, "too large")
-    # What fails among others is tried once more by itself.
-    faults = {number: lambda: BackendError("too large") for number in (1, 2)}
+    faults = {number: lambda: BackendError("too large") for number in (1, 2, 4)}
     one_of_two = PaperBackend(tmp_path / "log3", faults=faults, levels=(0.8,))
     studio = Studio(one_of_two, BrightnessReward(), tmp_path / "c")
     (row,) = asked(Planner("r", Scripted(answers=[calling(FOX)])), pairs=paper_pairs()[:1], studio=studio, pictures=2)
