@@ -44,7 +44,10 @@ class RecordPaths(_Part):
     """The instruction."""
     checkpoint: str
     loras: str = ""
-    """A list of names or objects, or an object of names to weights; empty: the tags in the prompt."""
+    """A list of names or objects, or an object of names to weights; empty: the tags in the prompt.
+
+    A name without a weight has that of its tag.
+    """
     prompt: str
     negative_prompt: str = ""
     sampler: str
@@ -146,7 +149,7 @@ def _sourced(
     uses = [Use(*one, weight) for one, weight in zip(found, [None, *(w for _, w in networks)], strict=True) if one]
     if len(uses) < len(found):
         return Dropped(NO_MODEL)
-    call: dict[str, object] = {"prompt": without_loras(clean_prompt(prompt))[0]}
+    call: dict[str, object] = {"prompt": clean_prompt(prompt)}
     for name, read in _READ.items():
         at = getattr(paths, name)
         call[name] = read(value_at(record, at)) if at else None

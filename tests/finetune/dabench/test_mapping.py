@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.dabench.calls import NO_MODEL, Drawn, Dropped, read_call
+from finetune.dabench.calls import NO_MODEL, NO_NETWORK, Drawn, Dropped, read_call
 from finetune.dabench.mapping import UNREADABLE, Sourced, read_archive
 from finetune.dabench.model_names import value_at
 from tests.finetune.dabench.evidence_world import CHECKPOINT, LORA, XL, furnish, name_of, specs_by_id, version_of
@@ -103,6 +103,34 @@ def test_json_lines_with_nested_fields_and_dictionaries(tmp_path: Path, database
     )
     assert [(use.id, use.weight) for use in call.loras] == [(name_of(LORA), 0.6)]
     assert (call.sampler, call.steps, call.cfg_scale, call.width, call.height) == ("Euler a", 20, 7.0, 512, 640)
+
+
+@pytest.mark.parametrize(
+    ("loras", "prompt", "becomes"),
+    [
+        (["wool"], "a castle <lora:knitted_v2:0.6>", [0.6]),
+        (["wool"], "a castle <lora:renamed:0.6>", [0.6]),
+        ({"wool": 0.3}, "a castle <lora:knitted_v2:0.6>", [0.3]),
+        (["wool"], "a castle", [1.0]),
+        ([], "a castle <lora:knitted_v2:0.6>", NO_NETWORK),
+        ("", "a castle <lora:knitted_v2:0.6>", NO_NETWORK),
+        (["wool"], "a castle <lora:knitted_v2:0.6> <lora:stranger:1>", NO_NETWORK),
+    ],
+)
+def test_tags_are_held_against_the_networks_that_a_record_names(
+    tmp_path: Path, database: CatalogDatabase, loras: object, prompt: str, becomes: list[float] | str
+) -> None:
+    record = nested()
+    record["API"]["addons"] = loras  # type: ignore[index]
+    record["API"]["args"][0]["positive"] = prompt  # type: ignore[index]
+    (found,) = read_archive(*write_nested(tmp_path, [record]), database)
+    assert isinstance(found, Sourced)
+    drawn = read_call(found.evidence, specs_by_id())
+    if isinstance(drawn, Dropped):
+        assert drawn.reason == becomes
+    else:
+        assert drawn.call.prompt == "a castle"
+        assert [use.weight for use in drawn.call.loras] == becomes
 
 
 def test_a_table_with_json_in_a_cell_and_networks_as_tags(tmp_path: Path, database: CatalogDatabase) -> None:
