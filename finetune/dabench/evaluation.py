@@ -20,6 +20,7 @@ from diffagent_tools.tools.generation import tool_schemas
 from finetune.dabench.closed_book import read_from_memory, with_written_call
 from finetune.dabench.drawing import Studio
 from finetune.dabench.pairs import Pair
+from finetune.dabench.refusals import RowWriter
 from finetune.dabench.results import Result, answered, unanswered
 from finetune.json_lines import JsonLines
 from finetune.progress import counting_bar
@@ -88,12 +89,14 @@ def evaluate(
         One row for each pair and planner.
 
     Raises:
-        BackendError: A planner failed, or the machine draws nothing with a model. What is done is kept.
+        BackendError: A planner failed, its server refused all questions, or the machine draws nothing with a model.
+            What is done is kept.
         WeightsError: A model on offer cannot be loaded.
         ConfigError: The folder cannot be used.
     """
     lines = JsonLines(folder / FILE_NAME, Result)
     known = {row.key: row for row in lines.read()}
+    rows = RowWriter(lines.append)
     results: list[Result] = []
     identities = [planner.identity for planner in planners]
     with counting_bar(console) as progress:
@@ -102,15 +105,16 @@ def evaluate(
             shortlist = _shortlist(shortlister, pair)
             for planner, identity in zip(planners, identities, strict=True):
                 asking = unanswered(planner.name, pair, _question(pair, shortlist, identity), shortlist)
-                row = before = known.get(asking.key)
-                if row is None or row.question != asking.question:
-                    row = _asked(asking, pair, planner, shortlist, shortlister)
+                before = known.get(asking.key)
+                if before is not None and before.question != asking.question:
+                    before = None
+                row = before or _asked(asking, pair, planner, shortlist, shortlister)
                 if studio is not None and pair.call is not None and pair.reference:
                     row = _drawn(row, pair, studio, pictures)
-                if row is not before:
-                    lines.append(row)
+                rows.add(row, before)
                 results.append(row)
                 progress.advance(task)
+    rows.finish()
     return results
 
 
@@ -129,10 +133,11 @@ def _asked(
         answer = bound.invoke(messages)
     except Exception as error:
         seconds = time.perf_counter() - started
-        if isinstance(error, CallError | RequestError) or getattr(error, "status_code", None) in _REFUSED:
+        refused = getattr(error, "status_code", None) in _REFUSED
+        if refused or isinstance(error, CallError | RequestError):
             reading = Reading(None, None, f"{type(error).__name__}: {error}")
             failed = answered(row, AIMessage(""), reading, shortlister.catalog, seconds)
-            return failed.model_copy(update={"declined": False})
+            return failed.model_copy(update={"declined": False, "refused": refused})
         if isinstance(error, DiffAgentError):
             raise
         msg = (

@@ -45,6 +45,8 @@ class Result(BaseModel):
     """Names in the call that the catalog does not hold."""
     problem: str | None = None
     """Why the call is not valid."""
+    refused: bool = False
+    """Whether the planner's server refused the question; nothing was called then."""
     call: dict[str, JsonValue] | None = None
     """The valid call."""
     seconds: float = 0.0

@@ -31,6 +31,11 @@ def answer(content: str = "", calls: list[Json] | None = None, finish: str = "st
     }
 
 
+def refusal(message: str, status: int = 400) -> Json:
+    """The answer to what the server does not take; it is sent with that status."""
+    return {"error": {"message": message, "type": "BadRequestError", "code": status}}
+
+
 def streamed(*deltas: Json, finish: str = "stop") -> list[Json]:
     """An answer in pieces."""
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "diffagent"}
@@ -63,13 +68,13 @@ class ChatServer:
     def asked_last(self) -> Json:
         return self.asked[-1]
 
-    def body(self, asked: Json) -> tuple[str, bytes]:
-        """Content type and body of the reply to a request."""
+    def body(self, asked: Json) -> tuple[int, str, bytes]:
+        """Status, content type and body of the reply to a request."""
         reply = self.reply(asked) if callable(self.reply) else self.reply
         if isinstance(reply, list):
             events = [*map(json.dumps, reply), "[DONE]"]
-            return "text/event-stream", "".join(f"data: {event}\n\n" for event in events).encode()
-        return "application/json", json.dumps(reply).encode()
+            return 200, "text/event-stream", "".join(f"data: {event}\n\n" for event in events).encode()
+        return reply.get("error", {}).get("code", 200), "application/json", json.dumps(reply).encode()
 
 
 @contextmanager
@@ -82,8 +87,8 @@ def serving() -> Iterator[ChatServer]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             state.asked.append(asked)
             state.keys.append(self.headers.get("Authorization", ""))
-            kind, body = state.body(asked)
-            self.send_response(200)
+            status, kind, body = state.body(asked)
+            self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
