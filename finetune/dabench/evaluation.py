@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "results.jsonl"
 _REFUSED: Final = (400, 413, 422)
 """HTTP answers of an endpoint that speak of the one question, not of the endpoint."""
+_UNREAD: Final = {"files", "license", "content_rating", "stats", "availability", "creator", "published", "rewards"}
+"""What no planner reads of a record: what search makes of it stands in the order and the reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ def evaluate(
         task = progress.add_task("planning and drawing" if studio else "planning", total=len(pairs) * len(planners))
         for pair in pairs:
             shortlist = _shortlist(shortlister, pair)
+            offer = _offer(shortlist)
             for planner, identity in zip(planners, identities, strict=True):
-                asking = unanswered(planner.name, pair, _question(pair, shortlist, identity), shortlist)
+                asking = unanswered(planner.name, pair, _question(pair, offer, identity), shortlist)
                 before = known.get(asking.key)
                 if before is not None and before.question != asking.question:
                     before = None
@@ -185,8 +188,16 @@ def _shortlist(shortlister: AnyShortlister, pair: Pair) -> Shortlist | None:
         return None
 
 
-def _question(pair: Pair, shortlist: Shortlist | None, identity: str) -> str:
+def _offer(shortlist: Shortlist | None) -> list[object]:
+    """What is read of the models on offer: descriptions, recommended parameters, trigger words, why they are there.
+
+    The records and not the tool schemas, which say the same and take many times as long to make.
+    """
+    hits = (*shortlist.hits, *shortlist.networks) if shortlist else ()
+    return [(hit.why, hit.spec.model_dump(mode="json", exclude=_UNREAD)) for hit in hits]
+
+
+def _question(pair: Pair, offer: Sequence[object], identity: str) -> str:
     """Stands for what an answer, and its reward, depend on."""
-    offered = [(hit.spec.id, hit.why) for hit in (*shortlist.hits, *shortlist.networks)] if shortlist else []
-    told = json.dumps([pair.instruction, pair.reference, pair.call, offered, identity], sort_keys=True)
+    told = json.dumps([pair.instruction, pair.reference, pair.call, offer, identity], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
