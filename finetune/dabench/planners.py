@@ -124,7 +124,7 @@ def _endpoint(name: str, argument: str, source: Source) -> Planner:  # noqa: ARG
     from diffagent_tools.chat_models.diffagent import ChatDiffAgent
     from finetune.dabench.evaluation import Planner
 
-    return Planner(name, ChatDiffAgent(model=match["model"], base_url=match["url"]))
+    return Planner(name, ChatDiffAgent(model=match["model"], base_url=match["url"]), version=match["url"])
 
 
 def _closed_book(name: str, argument: str, source: Source) -> Planner:

@@ -102,3 +102,12 @@ def test_new_weights_are_a_new_planner(source: Source, tmp_path: Path) -> None:
     os.utime(weights, ns=(1, 1))
     (after,) = planners_of([f"local:{weights.parent}"], source)
     assert before.identity == same.identity != after.identity
+
+
+@pytest.mark.parametrize("kind", ["endpoint", "closed_book:endpoint"])
+def test_another_address_is_another_planner(source: Source, kind: str) -> None:
+    before, same, after = (
+        planners_of([f"sft={kind}:http://{place}/v1:diffagent"], source)[0].identity
+        for place in ("a:8000", "a:8000", "b:8000")
+    )
+    assert before == same != after
