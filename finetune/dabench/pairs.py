@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -74,7 +75,8 @@ def write_pairs(folder: Path, pairs: Iterable[Pair], *, card: str) -> None:
     """Write a data set that `datasets.load_dataset(str(folder))` opens: `SPLIT.parquet` for each split, and a card.
 
     Args:
-        folder: Where to; made where it does not exist. Splits of the same name are replaced.
+        folder: Where to; made where it does not exist. Splits of the same name are replaced, all or none: what was
+            interrupted in between cannot be read.
         pairs: All pairs of all splits.
         card: The data set's card as Markdown; the head that names the splits is put before it.
 
@@ -99,11 +101,14 @@ def write_pairs(folder: Path, pairs: Iterable[Pair], *, card: str) -> None:
         raise ConfigError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            with written_whole(folder / f"{name}.parquet") as partial:
-                parquet.write_table(_table(splits[name]), partial, compression="zstd")
-        with written_whole(folder / CARD) as partial:
+        # The files take their places together at the end, the card's last: a folder without one is no whole data set.
+        with ExitStack() as together:
+            partial = together.enter_context(written_whole(folder / CARD))
             partial.write_text(_head(names) + card.strip() + "\n", encoding="utf-8")
+            for name in reversed(names):
+                partial = together.enter_context(written_whole(folder / f"{name}.parquet"))
+                parquet.write_table(_table(splits[name]), partial, compression="zstd")
+            (folder / CARD).unlink(missing_ok=True)
     except OSError as error:
         msg = f"{folder} cannot be written to ({error.strerror or error}); choose another folder"
         raise ConfigError(msg) from error
@@ -136,7 +141,7 @@ def read_pairs(folder: Path, split: str) -> list[Pair]:
         split: Name of a split.
 
     Raises:
-        ConfigError: There is no such split, the file is damaged, or pyarrow is missing.
+        ConfigError: There is no such split, the data set is not whole, the file is damaged, or pyarrow is missing.
     """
     require("pyarrow", extra="finetune")
     import pyarrow
@@ -145,6 +150,9 @@ def read_pairs(folder: Path, split: str) -> list[Pair]:
     path = folder / f"{split}.parquet"
     if not path.is_file():
         msg = f"there is no split {shown(split)} in {folder}; use one of {', '.join(splits_in(folder))}"
+        raise ConfigError(msg)
+    if not (folder / CARD).is_file():
+        msg = f"{folder} has no {CARD}: it was not written to the end; build the data set again"
         raise ConfigError(msg)
     try:
         # `ParquetFile` and not `read_table`, which takes the folders of the path for columns.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import random
+import resource
 from datetime import date
 from pathlib import Path
 
@@ -89,6 +91,36 @@ def test_writing_again_replaces_the_splits(tmp_path: Path) -> None:
     assert [one.id for one in read_pairs(tmp_path, "train")] == ["train-3"]
 
 
+def test_a_full_disk_leaves_the_data_set_as_it_was(tmp_path: Path) -> None:
+    before = [pair(1), pair(2, "dev")]
+    write_pairs(tmp_path, before, card="# Before")
+    noise = random.Random(0)
+    large = [pair(n, "dev", reference=noise.randbytes(500).hex()) for n in range(100)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match="cannot be written to"):
+            write_pairs(tmp_path, [pair(3), *large, pair(4, "test")], card="# After")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert [*read_pairs(tmp_path, "train"), *read_pairs(tmp_path, "dev")] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "dev.parquet", "train.parquet"]
+
+
+def test_splits_of_two_builds_are_not_read(tmp_path: Path) -> None:
+    write_pairs(tmp_path, [pair(1)], card="# Before")
+    (tmp_path / "dev.parquet").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        write_pairs(tmp_path, [pair(2), pair(3, "dev")], card="# After")
+
+    with pytest.raises(ConfigError, match=r"has no README\.md: it was not written to the end; build .* again"):
+        read_pairs(tmp_path, "train")
+    (tmp_path / "dev.parquet").rmdir()
+    write_pairs(tmp_path, [pair(2), pair(3, "dev")], card="# After")
+    assert [one.id for one in read_pairs(tmp_path, "train")] == ["train-2"]
+
+
 def test_the_splits_of_another_data_set_are_not_mixed_in(tmp_path: Path) -> None:
     write_pairs(tmp_path, [pair(1, "dev")], card="")
 
@@ -139,6 +171,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage) -> None:
     ],
 )
 def test_a_file_of_something_else_is_named(tmp_path: Path, rows: list[dict], said: str) -> None:
+    write_pairs(tmp_path, [pair(1)], card="")
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "train.parquet")
 
     with pytest.raises(ConfigError, match=said):
