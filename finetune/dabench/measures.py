@@ -153,12 +153,15 @@ def agreement(case: Case) -> Value:
 
 
 def reward(case: Case) -> Value:
-    """Of the drawable requests: the picture's reward; 0 where it was declined, invalid or could not be drawn."""
+    """Of the drawable requests: the picture's reward; 0 where it was declined, invalid or could not be drawn.
+
+    Of several pictures the mean, in which one with a fault is 0.
+    """
     return None if case.gold is None else case.result.reward
 
 
 def reward_drawn(case: Case) -> Value:
-    """Of the pictures: their reward."""
+    """Of the calls that gave a picture without fault: their `reward`."""
     return case.result.reward if case.result.drawn else None
 
 

@@ -27,7 +27,8 @@ _NOTES: Final = f"""\
 - A mean stands with its 95 % interval (percentile bootstrap over pairs, {RESAMPLES:,} resamples); differences are
   paired.
 - reward: over all drawable requests. **One that was declined, or whose call was invalid or gave no picture, counts 0.**
-  "drawn only" is the mean over the pictures there are.
+  "drawn only" is the mean over the calls that gave a picture without fault. Of several pictures of a call the mean
+  counts, in which one with a fault is 0; "no picture" are the calls of which all pictures have one.
 - checkpoint, LoRAs: over all drawable requests; without a valid call nothing is right. Versions of a model are one.
 - parameters: over valid calls for drawable requests: the same sampler; steps within {STEPS_TOLERANCE:.0%}; cfg scale
   within {CFG_TOLERANCE:g}; the same size; the weights of networks that both calls have within {WEIGHT_TOLERANCE:g}.

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import io
 import math
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from finetune.dabench.drawing import Studio
+from finetune.dabench.evaluation import Planner, evaluate
 from finetune.dabench.measures import MEASURES, Case, cases, values
 from finetune.dabench.results import Result
+from tests.finetune.dabench.paper_pairs import paper_pairs
 from tests.finetune.dabench.rows import GOLD, called, pair, row
+from tests.finetune.dabench.scripted import Scripted, calling
+from tests.graphs.paper_world import ANIMALS, CATALOG, BrightnessReward, PaperBackend
+from tool_specs.search.shortlist import Shortlister
 
 
 def case(result: Result, *, possible: bool = True) -> Case:
@@ -102,6 +111,25 @@ def test_a_faulty_picture_counts_as_none() -> None:
     found = measured(called("a", reward=0.0, drawn=False, fault="the picture is black"))
     assert (found["faulty"], found["reward"], found["reward_drawn"]) == (1.0, 0.0, None)
     assert measured(called("a"))["faulty"] is None
+
+
+def test_of_several_pictures_those_with_a_fault_count_as_0(paper_shortlister: Shortlister, tmp_path: Path) -> None:
+    def measured_with(*levels: float) -> dict[str, float | None]:
+        folder = tmp_path / str(len(levels))
+        folder.mkdir()
+        backend = PaperBackend(folder / "log", levels=levels)
+        planner = Planner("p", Scripted(answers=[calling(CATALOG.get(ANIMALS).tool_name)]))
+        fox = paper_pairs()[:1]
+        studio = Studio(backend, BrightnessReward(), folder)
+        quiet = Console(file=io.StringIO())
+        rows = evaluate(fox, [planner], paper_shortlister, folder, studio=studio, pictures=len(levels), console=quiet)
+        (case,) = cases(fox, rows)
+        return {name: MEASURES[name](case) for name in ("reward", "reward_drawn", "faulty")}
+
+    black = -1.0
+    found = measured_with(0.8, 0.8, 0.8, black)
+    assert found == pytest.approx({"reward": 0.6, "reward_drawn": 0.6, "faulty": 0.0}, abs=0.01)
+    assert measured_with(black, black) == {"reward": 0.0, "reward_drawn": None, "faulty": 1.0}
 
 
 def test_values_stand_in_the_order_of_the_pairs() -> None:
