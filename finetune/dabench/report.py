@@ -35,7 +35,8 @@ _NOTES: Final = f"""\
   "agreement" is their mean.
 - invented names, invalid calls: of the answers that call. A name is invented when the catalog does not hold it.
 - declining is right where nothing can draw the request.
-- seconds: from the question to the planner's answer, without retrieval and drawing.
+- seconds: from the question to the planner's answer, without the retrieval of its shortlist and drawing. Planners
+  without a language model search once more to answer, and that search counts.
 """
 
 

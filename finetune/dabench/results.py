@@ -50,7 +50,7 @@ class Result(BaseModel):
     call: dict[str, JsonValue] | None = None
     """The valid call."""
     seconds: float = 0.0
-    """From the question to the planner's answer."""
+    """From the question to the planner's answer; a planner without a language model searches in between."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     reward: float | None = None

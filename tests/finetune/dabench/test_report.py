@@ -53,6 +53,7 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert path == tmp_path / "new" / FILE_NAME
     assert "- data set: made up\n" in text
+    assert "search once more to answer, and that search counts" in text
     assert "in which one with a fault is 0" in text
     assert "25 pairs: 20 can be drawn, 5 cannot." in text
     (summary,) = summarise(PAIRS, rows)
