@@ -81,8 +81,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: The folder cannot be written to. Nothing half-written is left there.
         """
-        record = {**(extra or {}), "call": call.model_dump(mode="json")}
-        return self._save(image, {INFOTEXT_KEY: infotext, CALL_KEY: json.dumps(record, sort_keys=True)})
+        return self._save(image, png_of(image, call, infotext=infotext, extra=extra))
 
     def save_sheet(self, image: Image, cells: Sequence[Mapping[str, object]]) -> ImageReference:
         """Store a picture that shows others beside each other.
@@ -94,11 +93,10 @@ class ArtifactStore:
         Raises:
             ArtifactError: The folder cannot be written to. Nothing half-written is left there.
         """
-        return self._save(image, {SHEET_KEY: json.dumps(list(cells), sort_keys=True)})
+        return self._save(image, _png(image, {SHEET_KEY: json.dumps(list(cells), sort_keys=True)}))
 
-    def _save(self, image: Image, texts: Mapping[str, str]) -> ImageReference:
-        """Store a picture with its text chunks."""
-        data = _png(image, texts)
+    def _save(self, image: Image, data: bytes) -> ImageReference:
+        """Store the file of a picture."""
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         if not _holds(path, data):
@@ -181,6 +179,19 @@ class ArtifactStore:
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.png"
+
+
+def png_of(image: Image, call: Call, *, infotext: str, extra: Mapping[str, object] | None = None) -> bytes:
+    """A picture as a PNG file that holds what drew it.
+
+    Args:
+        image: The picture.
+        call: What drew it, with its seed.
+        infotext: The same in A1111's words.
+        extra: JSON values to keep beside the call, such as a reward.
+    """
+    record = {**(extra or {}), "call": call.model_dump(mode="json")}
+    return _png(image, {INFOTEXT_KEY: infotext, CALL_KEY: json.dumps(record, sort_keys=True)})
 
 
 def read_call(path: Path | str) -> Call:

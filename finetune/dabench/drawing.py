@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from diffagent_tools.artifacts import png_of
 from diffagent_tools.backends.protocol import Backend, Drawing
 from diffagent_tools.rewards.faults import find_fault
 from diffagent_tools.rewards.protocol import Reward, identity_of
@@ -18,7 +19,9 @@ from finetune.dabench.drawn_weights import DrawnWeights
 from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from tool_specs.calls import Call, parse_call
-from tool_specs.exceptions import BackendError, CallError, DownloadError, PictureError, WeightsError
+from tool_specs.exceptions import BackendError, CallError, ConfigError, DownloadError, PictureError, WeightsError
+from tool_specs.infotext import spec_hashes, spec_names, to_infotext
+from tool_specs.whole_files import written_whole
 
 FILE_NAME: Final = "drawings.jsonl"
 
@@ -48,7 +51,8 @@ class Studio:
         backend: Draws.
         reward: Judges, by the pair's reference.
         folder: Where judgements are kept.
-        pictures: Where pictures are kept; without it they are not.
+        pictures: Where pictures are kept, under the key of their judgement, with the call and the pair's id inside;
+            without it they are not. What was judged before is not drawn for that.
         weights: Tells the weights that the backend draws with from others of the same ids; without it a model whose
             file was replaced is not drawn again.
     """
@@ -109,14 +113,14 @@ class Studio:
             WeightsError: A model on offer cannot be loaded: another planner would fail just so.
             DownloadError: Likewise one that is to be downloaded.
             BackendError: The machine draws nothing with the checkpoint: that is no judgement of the call.
-            ConfigError: A reward model cannot be read.
+            ConfigError: A reward model cannot be read, or a picture or its judgement not written.
         """
         parsed, stamp = parse_call(call), self.stamp(call)
         seeded = [parsed.model_copy(update={"seed": seed_of(pair.id, number)}) for number in range(pictures)]
         keyed = {_digest(one.model_dump(mode="json"), pair.reference, stamp): one for one in seeded}
         if missing := {key: one for key, one in keyed.items() if key not in self._known}:
             for key, drawn in zip(missing, self._draw([*missing.values()]), strict=True):
-                self._known[key] = self._judge(drawn, pair.reference, key)
+                self._known[key] = self._judge(drawn, pair, key)
                 self._lines.append(self._known[key])
         return [self._known[key] for key in keyed]
 
@@ -164,17 +168,35 @@ class Studio:
             )
             raise BackendError(msg) from error
 
-    def _judge(self, drawn: Drawing | str, reference: str, key: str) -> Judgement:
+    def _judge(self, drawn: Drawing | str, pair: Pair, key: str) -> Judgement:
         if isinstance(drawn, str):
             return Judgement(key=key, reward=0.0, fault=drawn)
         seconds = round(drawn.seconds, 3)
         if self._pictures is not None:
-            self._pictures.mkdir(parents=True, exist_ok=True)
-            drawn.image.save(self._pictures / f"{key}.png")
+            self._keep(drawn, pair, self._pictures / f"{key}.png")
         if fault := find_fault(drawn.image, width=drawn.call.width, height=drawn.call.height):
             return Judgement(key=key, reward=0.0, fault=fault, seconds=seconds)
-        reward, scores = reward_and_parts(self._reward, drawn.image, reference)
+        reward, scores = reward_and_parts(self._reward, drawn.image, pair.reference)
         return Judgement(key=key, reward=reward, scores=scores, seconds=seconds)
+
+    def _keep(self, drawn: Drawing, pair: Pair, path: Path) -> None:
+        """Write a picture with its call and its pair inside."""
+        call = drawn.call
+        specs = self._weights.specs_of(call) if self._weights is not None else []
+        ids = {name: name for name in (call.checkpoint, *(use.id for use in call.loras))}
+        infotext = to_infotext(
+            call,
+            names=ids | spec_names(specs),
+            hashes=spec_hashes(specs),
+            embeddings=[spec.id for spec in specs if spec.type == "TextualInversion"],
+        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as partial:
+                partial.write_bytes(png_of(drawn.image, call, infotext=infotext, extra={"pair": pair.id}))
+        except OSError as error:
+            msg = f"the picture {path} cannot be written ({error.strerror or error}); choose another folder"
+            raise ConfigError(msg) from error
 
 
 def seed_of(pair_id: str, number: int = 0) -> int:

@@ -40,6 +40,11 @@ class DrawnWeights:
         """
         return {name: self._of_id(name) for name in (call.checkpoint, *(use.id for use in call.loras))}
 
+    def specs_of(self, call: Call) -> list[ToolSpec]:
+        """The records of the models that a call names, as far as the catalog has them."""
+        names = (call.checkpoint, *(use.id for use in call.loras))
+        return [self._catalog.get(name) for name in names if name in self._catalog]
+
     def of_catalog(self) -> str:
         """Stands for all models that a call can name and for their weights, where the records say what those are.
 

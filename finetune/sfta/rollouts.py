@@ -65,7 +65,7 @@ class RolloutSettings(BaseModel):
     workers: Literal["here", "ray"] = "here"
     """Who makes them: this process, or Ray Data on every core of a cluster. The rows are the same."""
     pictures: Path | None = None
-    """Keep every picture in this folder."""
+    """Keep every picture that is drawn in this folder, with its call inside; what was judged before is not drawn."""
     seed: int = 0
 
     @property

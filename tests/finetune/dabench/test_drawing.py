@@ -1,21 +1,24 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from PIL.Image import Image
+from PIL import Image
 
+from diffagent_tools.artifacts import CALL_KEY, INFOTEXT_KEY, read_call
 from diffagent_tools.backends.protocol import Drawing
 from diffagent_tools.rewards import Calibration, Reward, Scale, UnifiedReward
 from finetune.dabench.drawing import FILE_NAME, Judgement, Studio, seed_of
 from finetune.dabench.drawn_weights import DrawnWeights
 from tests.finetune.dabench.paper_pairs import GOLD, paper_pairs
-from tests.graphs.paper_world import ANIMALS, CATALOG, PaperBackend
-from tool_specs.calls import Call
-from tool_specs.exceptions import BackendError, CallError, DownloadError, PictureError
+from tests.graphs.paper_world import ANIMALS, CATALOG, PIXEL, PaperBackend
+from tool_specs.calls import Call, parse_call
+from tool_specs.exceptions import BackendError, CallError, ConfigError, DownloadError, PictureError
 from tool_specs.families import POCKET
+from tool_specs.infotext import parse_infotext
 from tool_specs.spec import ToolSpec
 
 FOX = paper_pairs()[0]
@@ -30,7 +33,7 @@ class Fixed:
         self.given = score
         self.identity = f"fixed {version}"
 
-    def score(self, images: Sequence[Image], prompts: Sequence[str]) -> list[float]:
+    def score(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
         return [self.given] * len(images)
 
 
@@ -114,6 +117,37 @@ def test_weights_that_cannot_be_downloaded_are_no_judgement(tmp_path: Path) -> N
     with pytest.raises(DownloadError, match="no network"):
         judged(Studio(backend, unified(), tmp_path))
     assert judged(Studio(backend, unified(), tmp_path)).fault is None
+
+
+def test_a_picture_that_is_kept_says_what_drew_it_and_for_which_pair(tmp_path: Path) -> None:
+    file = tmp_path / "animals.safetensors"
+    file.write_bytes(b"one")
+    networks = {**GOLD, "loras": [{"id": PIXEL, "weight": 0.5}]}
+
+    def kept(folder: str, call: dict, weights: DrawnWeights | None) -> tuple[Call, dict[str, str]]:
+        pictures = tmp_path / folder
+        studio = Studio(
+            PaperBackend(tmp_path / "log"), unified(), tmp_path / f"judged {folder}", pictures=pictures, weights=weights
+        )
+        (judgement,) = studio.judgements(call, FOX, pictures=1)
+        path = pictures / f"{judgement.key}.png"
+        with Image.open(path) as image:
+            return read_call(path), dict(image.info)
+
+    call, told = kept("named", networks, DrawnWeights(CATALOG, lambda _: file))
+    assert call == parse_call({**networks, "seed": seed_of(FOX.id)})
+    assert json.loads(told[CALL_KEY])["pair"] == FOX.id
+    read = parse_infotext(told[INFOTEXT_KEY])
+    assert (read.model, dict(read.loras)) == ("Paper Animals", {"Paper Pixels": 0.5})
+    _, told = kept("unnamed", GOLD, None)
+    assert parse_infotext(told[INFOTEXT_KEY]).seed == seed_of(FOX.id)
+
+
+def test_pictures_that_cannot_be_kept_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    studio = Studio(PaperBackend(tmp_path / "log"), unified(), tmp_path, pictures=tmp_path / "file")
+    with pytest.raises(ConfigError, match=r"the picture .* cannot be written .*; choose another folder"):
+        judged(studio)
 
 
 def test_a_machine_that_draws_nothing_is_no_judgement(tmp_path: Path) -> None:
