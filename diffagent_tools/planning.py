@@ -46,7 +46,7 @@ class Asked:
 
     Attributes:
         id: Of the tool call.
-        tool: The name that was called.
+        tool: The name that was called; empty where none was written.
         spec: The checkpoint behind it; None where there is no such tool.
         arguments: As the planner wrote them, with the trigger words of their networks in the prompt.
         problem: Why it cannot be drawn; None where nothing speaks against it so far.
@@ -82,7 +82,8 @@ class Reading:
 def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec], networks: Sequence[ToolSpec]) -> Asked | None:
     """What a planner wants to call; None when it calls nothing.
 
-    Attempts are made one after the other so that each can learn from the last: of several calls the first counts.
+    Attempts are made one after the other so that each can learn from the last: of several calls the first counts. An
+    answer that ran into a length limit before its call began declines nothing: it is a call without a name.
 
     Args:
         answer: What the planner said.
@@ -95,6 +96,8 @@ def asked_in(answer: AIMessage, tools: Mapping[str, ToolSpec], networks: Sequenc
     elif answer.invalid_tool_calls:
         broken = answer.invalid_tool_calls[0]
         name, given, call_id = broken["name"] or "", {}, broken["id"]
+    elif _was_cut(answer):
+        name, given, call_id = "", {}, None
     else:
         return None
     problem = _broken_off(answer) or _unknown(name, tools)
@@ -131,11 +134,18 @@ def _broken_off(answer: AIMessage) -> str | None:
     Streamed arguments that stop half-way are repaired by the parser into valid JSON with text missing, so an answer
     that ran into the length limit is not drawn even if it looks whole.
     """
-    if not _CUT.isdisjoint(str(answer.response_metadata.get(key)).casefold() for key in _REASONS):
-        return "the answer ran into the planner's length limit: write a shorter prompt"
+    if _was_cut(answer):
+        called = answer.tool_calls or answer.invalid_tool_calls
+        remedy = "write a shorter prompt" if called else "call a tool at once, with few words before it"
+        return f"the answer ran into the planner's length limit: {remedy}"
     if not answer.tool_calls:
         return f"the arguments are not valid JSON: {answer.invalid_tool_calls[0]['error'] or 'write them again'}"
     return None
+
+
+def _was_cut(answer: AIMessage) -> bool:
+    """Whether an answer ended because it was too long."""
+    return not _CUT.isdisjoint(str(answer.response_metadata.get(key)).casefold() for key in _REASONS)
 
 
 def _unknown(name: str, tools: Mapping[str, ToolSpec]) -> str | None:

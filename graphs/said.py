@@ -10,6 +10,8 @@ from graphs.state import Proposal
 
 _CALLS: Final = frozenset({"tool_use", "function_call", "tool_call", "tool_call_chunk", "invalid_tool_call"})
 """Types of content blocks that are calls: those of Anthropic, of OpenAI's Responses, and LangChain's own."""
+UNNAMED: Final = "unnamed"
+"""What a call is named on record whose name was not written: providers refuse a conversation with an empty one."""
 
 
 def saying(answer: BaseMessage, proposal: Proposal) -> AIMessage:

@@ -18,7 +18,7 @@ from graphs.context import run_context, stop_if_cancelled
 from graphs.events import emitter
 from graphs.offer import restored
 from graphs.pins import call_of, pinned
-from graphs.said import saying
+from graphs.said import UNNAMED, saying
 from graphs.state import DiffAgentState, JsonDict, Proposal
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exceptions import CallError
@@ -86,7 +86,7 @@ class SelectNode:
             return None
         proposal: Proposal = {
             "id": asked.id,
-            "tool": asked.tool,
+            "tool": asked.tool or UNNAMED,
             "model": asked.spec.id if asked.spec else None,
             "arguments": cast("JsonDict", asked.arguments),
             "call": None,

@@ -157,6 +157,15 @@ def test_an_answer_that_was_cut_is_refused_although_it_looks_whole(shortlist: Sh
     assert read_answer(cut, shortlist).problem == reading.problem
 
 
+@pytest.mark.parametrize("words", ["", '{"name": "civitai_1_cats", "parameters": {"prompt": "a c', "None of these"])
+def test_an_answer_that_was_cut_before_its_call_declines_nothing(shortlist: Shortlist, words: str) -> None:
+    reading = read_answer(AIMessage(words, response_metadata={"finish_reason": "length"}), shortlist)
+    assert (reading.declined, reading.call) == (False, None)
+    assert "length limit" in (reading.problem or "")
+    assert reading.asked is not None
+    assert (reading.asked.tool, reading.asked.spec) == ("", None)
+
+
 def test_of_several_calls_the_first_counts(shortlist: Shortlist) -> None:
     reading = read_answer(AIMessage("", tool_calls=[call(OWL), call(CAT, "c2", steps=0)]), shortlist)
     assert reading.problem is None
@@ -165,7 +174,7 @@ def test_of_several_calls_the_first_counts(shortlist: Shortlist) -> None:
 
 
 def test_words_alone_decline(shortlist: Shortlist) -> None:
-    reading = read_answer(AIMessage("None of these."), shortlist)
+    reading = read_answer(AIMessage("None of these.", response_metadata={"finish_reason": "stop"}), shortlist)
     assert (reading.declined, reading.call, reading.problem) == (True, None, None)
 
 

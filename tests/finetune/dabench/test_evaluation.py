@@ -92,6 +92,7 @@ def test_invented_names_are_told_from_other_mistakes(asked: Ask) -> None:
         "a network that does not fit": calling(FOX, loras=[{"id": "civitai:9013@9113", "weight": 1}]),
         "a steps count": calling(FOX, steps=1000),
         "no networks at all": calling(FOX, loras="pixel art"),
+        "cut while it thought": AIMessage("", response_metadata={"finish_reason": "length"}),
         "broken JSON": AIMessage("", invalid_tool_calls=[{"name": FOX, "args": "{", "id": "1", "error": "cut"}]),
     }
     model = Scripted(answers=list(answers.values()))
@@ -102,6 +103,7 @@ def test_invented_names_are_told_from_other_mistakes(asked: Ask) -> None:
     assert all(row.call is None and row.problem and not row.declined for row in rows.values())
     assert not any(rows[name].invented for name in list(answers)[2:])
     assert "steps=1000" in str(rows["a steps count"].problem)
+    assert "length limit" in str(rows["cut while it thought"].problem)
 
 
 def test_a_question_that_a_planner_cannot_read_is_one_invalid_call(asked: Ask) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.diffagent_tools.chat_models.chat_server import ChatServer, answer, call, serving
+from tests.diffagent_tools.chat_models.chat_server import ChatServer, Json, answer, call, serving
 from tests.graphs.cli.conftest import Result
-from tests.graphs.paper_world import ANIMALS, CATALOG, PaperBackend
+from tests.graphs.paper_world import ANIMALS, CATALOG
 from tool_specs.calls import to_call
 
 Run = Callable[..., Result]
@@ -34,13 +34,25 @@ def test_the_server_plans(run: Run, server: ChatServer) -> None:
     assert TOOL in [tool["function"]["name"] for tool in server.asked_last["tools"]]
 
 
-def test_a_call_that_was_cut_off_is_asked_for_again(run: Run, server: ChatServer, backend: PaperBackend) -> None:
-    server.reply = answer(f'<tool_call>{{"name": "{TOOL}", "arguments": {ARGUMENTS[:20]}', finish="length")
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(
+            answer(f'<tool_call>{{"name": "{TOOL}", "arguments": {ARGUMENTS[:20]}', finish="length"), id="hermes"
+        ),
+        pytest.param(answer(f'{{"name": "{TOOL}", "parameters": {ARGUMENTS[:20]}', finish="length"), id="plain JSON"),
+        pytest.param(answer(finish="length", reasoning="a fox, so"), id="while it thought"),
+    ],
+)
+def test_a_call_that_was_cut_off_is_asked_for_again(run: Run, server: ChatServer, cut: Json) -> None:
+    server.reply = cut
     result = run("draw", "a fox", "--attempts", "2", "--json")
 
     assert result.document["best"] is None
     assert ["length limit" in attempt["reason"] for attempt in result.document["attempts"]] == [True, True]
-    assert "length limit" in server.asked_last["messages"][-1]["content"]
+    said, told = server.asked_last["messages"][-2:]
+    assert all(called["function"]["name"] for called in said["tool_calls"])
+    assert "length limit" in told["content"]
 
 
 def test_a_server_that_is_not_there_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
