@@ -26,6 +26,7 @@ _REASONING = ("reasoning", "reasoning_content")
 _TAG = "<tool_call>"
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]{1,64})"')
 _CUT_OFF = "the answer ran into the length limit before the call was whole; allow more tokens or ask for less"
+_NO_END = "the stream ended before the answer did; ask again"
 _NO_OBJECT = "the arguments are not a JSON object"
 
 
@@ -91,17 +92,28 @@ class StreamedCalls:
             self.names[index] = self.names.get(index, "") + (piece["name"] or "")
             self.arguments[index] = self.arguments.get(index, "") + (piece["args"] or "")
 
-    def check(self) -> None:
-        """Refuse calls that are not whole.
+    def check(self, *, may_call: bool) -> None:
+        """Refuse what is not whole.
+
+        Args:
+            may_call: Whether there were tools to call. If so an answer that was cut may have been about to call one:
+                servers keep the beginning of a call back.
 
         Raises:
-            CallError: One is not: what was streamed of it must be thrown away.
+            CallError: A call or the answer is not whole: what was streamed of it must be thrown away.
         """
-        broken_calls = read_calls(self._calls(), finish_reason=self.finish_reason).broken
-        if broken_calls:
-            broken = broken_calls[0]
-            msg = f"the streamed call of {broken['name']!r} is refused: {broken['error']}"
-            raise CallError(msg)
+        broken = next(iter(read_calls(self._calls(), finish_reason=self.finish_reason).broken), None)
+        if broken is not None:
+            problem = broken["error"]
+        elif self.finish_reason is None and (may_call or self.names):
+            problem = _NO_END
+        elif self.finish_reason == CUT and may_call:
+            problem = _CUT_OFF
+        else:
+            return
+        name = broken["name"] if broken else next(iter(self.names.values()), None)
+        msg = f"the streamed {f'call of {name!r}' if name else 'answer'} is refused: {problem}"
+        raise CallError(msg)
 
     def _calls(self) -> Iterable[Mapping[str, Any]]:
         return (
@@ -122,7 +134,7 @@ def taken_calls(message: Any) -> list[dict[str, Any]]:
         message["tool_calls"] = None
     else:
         message.tool_calls = None
-    return [call if isinstance(call, dict) else call.model_dump() for call in calls]
+    return [call if isinstance(call, dict) else call.model_dump(warnings=False) for call in calls]
 
 
 def without_half_calls(result: ChatResult) -> ChatResult:
@@ -159,20 +171,26 @@ def as_chunk(message: AIMessage) -> AIMessageChunk:
     return chunk
 
 
-def _arguments(text: str | None) -> dict[str, Any] | None:
-    """The arguments of a call; None where the text is no JSON object. A tool without arguments may get none."""
+def _arguments(given: object) -> dict[str, Any] | None:
+    """The arguments of a call, which some servers give as an object; None where they are none.
+
+    A tool without arguments may get none.
+    """
+    if isinstance(given, Mapping):
+        return dict(given)
     try:
-        value = json.loads(text or "{}")
-    except ValueError:
+        value = json.loads(given or "{}")  # type: ignore[arg-type] - what it cannot read is refused below
+    except (ValueError, TypeError):
         return None
     return value if isinstance(value, dict) else None
 
 
 def _broken(call: Mapping[str, Any], finish_reason: str | None) -> InvalidToolCall:
     function = call["function"]
+    arguments = function.get("arguments")
     return invalid_tool_call(
         name=function["name"],
-        args=function.get("arguments"),
+        args=arguments if isinstance(arguments, str | None) else json.dumps(arguments),
         id=call.get("id") or new_call_id(),
         error=_CUT_OFF if finish_reason == CUT else _NO_OBJECT,
     )

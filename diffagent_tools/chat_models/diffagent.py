@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -83,7 +83,7 @@ class ChatDiffAgent(BaseChatOpenAI):
     stream_usage: bool | None = True
     """vLLM counts the tokens of a stream."""
     disable_streaming: bool | Literal["tool_calling"] = "tool_calling"
-    """With `False`, a stream ends in a `CallError` when its calls are not whole."""
+    """With `False`, a stream with tools ends in a `CallError` when its calls, or it itself, are not whole."""
     use_responses_api: bool | None = False
 
     @field_validator("openai_api_key", mode="before")
@@ -251,7 +251,7 @@ class ChatDiffAgent(BaseChatOpenAI):
             for chunk in super()._stream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
-        calls.check()
+        calls.check(may_call=_may_call(kwargs))
 
     async def _astream(
         self,
@@ -265,7 +265,7 @@ class ChatDiffAgent(BaseChatOpenAI):
             async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
-        calls.check()
+        calls.check(may_call=_may_call(kwargs))
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -283,6 +283,11 @@ class ChatDiffAgent(BaseChatOpenAI):
                 f"`make vllm`, or set {BASE_URL_VARIABLE} to where yours answers"
             )
             raise ConfigError(msg) from error
+
+
+def _may_call(settings: Mapping[str, Any]) -> bool:
+    """Whether a question leaves the server tools to call."""
+    return bool(settings.get("tools")) and settings.get("tool_choice") != "none"
 
 
 def _pinned(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def refusal(message: str, status: int = 400) -> Json:
     return {"error": {"message": message, "type": "BadRequestError", "code": status}}
 
 
-def streamed(*deltas: Json, finish: str = "stop") -> list[Json]:
-    """An answer in pieces."""
+def streamed(*deltas: Json, finish: str | None = "stop") -> list[Json]:
+    """An answer in pieces; with None it breaks off."""
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "diffagent"}
     last = {"index": 0, "delta": {}, "finish_reason": finish}
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}

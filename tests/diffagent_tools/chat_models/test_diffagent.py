@@ -174,9 +174,13 @@ async def test_a_stream_of_a_whole_call_passes(server: ChatServer) -> None:
         pytest.param(['{"prompt": "a f"}'], "length", id="cut off and closed"),
         pytest.param(['{"prompt": "a fox"}', "}"], "stop", id="closed twice"),
         pytest.param([], "length", id="cut off before the arguments"),
+        pytest.param([], None, id="broken off before the arguments"),
+        pytest.param(['{"prompt": "a fox"}'], None, id="broken off behind the call"),
     ],
 )
-async def test_a_stream_of_half_a_call_ends_in_an_error(server: ChatServer, pieces: list[str], finish: str) -> None:
+async def test_a_stream_of_half_a_call_ends_in_an_error(
+    server: ChatServer, pieces: list[str], finish: str | None
+) -> None:
     planner = ChatDiffAgent(base_url=server.url, **FREE)
     server.reply = streamed(*call_pieces(*pieces), finish=finish)
 
@@ -184,6 +188,31 @@ async def test_a_stream_of_half_a_call_ends_in_an_error(server: ChatServer, piec
         joined(planner.bind_tools([draw_fox]).stream("a fox"))  # type: ignore[arg-type]
     with pytest.raises(CallError, match="draw_fox"):
         await streamed_async(planner)
+
+
+@pytest.mark.parametrize("words", [[], [{"content": "A f"}]], ids=["in silence", "in words"])
+@pytest.mark.parametrize(("finish", "reason"), [("length", "length limit"), (None, "stream ended")])
+async def test_a_stream_with_tools_that_was_cut_before_its_call_ends_in_an_error(
+    server: ChatServer, words: list[dict[str, Any]], finish: str | None, reason: str
+) -> None:
+    planner = ChatDiffAgent(base_url=server.url, **FREE)
+    server.reply = streamed({"role": "assistant", "reasoning": "a fox, so"}, *words, finish=finish)
+
+    with pytest.raises(CallError, match=reason):
+        list(planner.bind_tools([draw_fox]).stream("a fox"))
+    with pytest.raises(CallError, match=reason):
+        await streamed_async(planner)
+    for free in (planner, planner.bind_tools([draw_fox], tool_choice="none")):
+        assert joined(free.stream("a fox")).text == "".join(word["content"] for word in words)  # type: ignore[arg-type]
+
+
+async def test_arguments_may_come_as_an_object(planner: ChatDiffAgent, server: ChatServer) -> None:
+    bound = planner.bind_tools([draw_fox])
+    server.reply = answer(calls=[{**call(""), "function": {"name": "draw_fox", "arguments": {"prompt": "a fox"}}}])
+    for said in (bound.invoke("a fox"), await bound.ainvoke("a fox")):
+        assert said.tool_calls[0]["args"] == {"prompt": "a fox"}
+    server.reply = answer(calls=[{**call(""), "function": {"name": "draw_fox", "arguments": ["a fox"]}}])
+    assert bound.invoke("a fox").invalid_tool_calls[0]["args"] == '["a fox"]'
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
