@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -13,8 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from diffagent_tools.chat_models.answers import (
     StreamedCalls,
@@ -25,10 +23,10 @@ from diffagent_tools.chat_models.answers import (
     taken_calls,
     without_half_calls,
 )
-from diffagent_tools.chat_models.tool_choice import PROVIDER
+from diffagent_tools.chat_models.reaching import naming_the_server
+from diffagent_tools.chat_models.tool_choice import PROVIDER, pinned
 from diffagent_tools.serving.endpoint import (
     API_KEY_VARIABLE,
-    BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     SERVED_NAME,
     chosen_api_key,
@@ -76,8 +74,10 @@ class ChatDiffAgent(BaseChatOpenAI):
         default_factory=lambda: SecretStr(chosen_api_key() or NO_KEY), alias="api_key", validate_default=True
     )
     """Default: the environment variable `DIFFAGENT_API_KEY`; a server on this machine usually asks for none."""
-    openai_api_base: str = Field(default_factory=lambda: chosen_base_url() or DEFAULT_BASE_URL, alias="base_url")
-    """Where the server answers, with `/v1`. Default: the environment variable `DIFFAGENT_BASE_URL`."""
+    openai_api_base: str = Field(
+        default_factory=lambda: chosen_base_url() or DEFAULT_BASE_URL, alias="base_url", validate_default=True
+    )
+    """Where the server answers, with `/v1`. Default: the environment variable `DIFFAGENT_BASE_URL`. No password."""
     temperature: float | None = 0.0
     """A call is written, not invented: the likeliest one."""
     stream_usage: bool | None = True
@@ -91,6 +91,26 @@ class ChatDiffAgent(BaseChatOpenAI):
     def _never_of_openai(cls, value: object) -> object:
         """Without a key of its own the base class would send the one of `OPENAI_API_KEY` to this server."""
         return SecretStr(NO_KEY) if value is None else value
+
+    @field_validator("openai_api_base")
+    @classmethod
+    def _without_password(cls, url: str) -> str:
+        """Refuse what would stand in every trace and every `repr`."""
+        if (bare := without_credentials(url)) != url:
+            msg = f"the address {bare!r} came with a user name or password; leave it out and set {API_KEY_VARIABLE}"
+            raise ConfigError(msg)
+        return url
+
+    @model_validator(mode="after")
+    def validate_environment(self) -> Self:
+        """Make the clients, and forget the organisation and project that `OPENAI_…` variables name: they are theirs."""
+        given = self.openai_organization
+        super().validate_environment()
+        self.openai_organization = given
+        for client in (self.root_client, self.root_async_client):
+            if client is not None:
+                client.organization, client.project = given, None
+        return self
 
     @classmethod
     def local(cls, folder: Path | None = None, **settings: Any) -> LocalChatDiffAgent:
@@ -155,7 +175,7 @@ class ChatDiffAgent(BaseChatOpenAI):
                 every argument must be given. False: not pinned.
             kwargs: `parallel_tool_calls` and `response_format` as for `ChatOpenAI`; others are passed on.
         """
-        bound = tools if strict is not None else [_pinned(tool) for tool in tools]
+        bound = tools if strict is not None else [pinned(tool) for tool in tools]
         return super().bind_tools(bound, tool_choice=tool_choice, strict=strict, **kwargs)
 
     def with_structured_output(
@@ -224,7 +244,7 @@ class ChatDiffAgent(BaseChatOpenAI):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with self._reaching():
+        with naming_the_server(self.openai_api_base):
             result = super()._generate(messages, stop, run_manager, **kwargs)
         return without_half_calls(result) if kwargs.get("tools") else result
 
@@ -235,7 +255,7 @@ class ChatDiffAgent(BaseChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with self._reaching():
+        with naming_the_server(self.openai_api_base):
             result = await super()._agenerate(messages, stop, run_manager, **kwargs)
         return without_half_calls(result) if kwargs.get("tools") else result
 
@@ -247,7 +267,7 @@ class ChatDiffAgent(BaseChatOpenAI):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         calls = StreamedCalls()
-        with self._reaching():
+        with naming_the_server(self.openai_api_base):
             for chunk in super()._stream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
@@ -261,38 +281,13 @@ class ChatDiffAgent(BaseChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         calls = StreamedCalls()
-        with self._reaching():
+        with naming_the_server(self.openai_api_base):
             async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
         calls.check(may_call=_may_call(kwargs))
 
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Say where the server should be, and what to do, when nothing answers there."""
-        try:
-            yield
-        except openai.APITimeoutError:
-            raise
-        except openai.APIConnectionError as error:
-            reason: BaseException = error
-            while reason.__cause__ is not None:
-                reason = reason.__cause__
-            msg = (
-                f"no server answers at {without_credentials(self.openai_api_base)} ({reason}); start one with "
-                f"`make vllm`, or set {BASE_URL_VARIABLE} to where yours answers"
-            )
-            raise ConfigError(msg) from error
-
 
 def _may_call(settings: Mapping[str, Any]) -> bool:
     """Whether a question leaves the server tools to call."""
     return bool(settings.get("tools")) and settings.get("tool_choice") != "none"
-
-
-def _pinned(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:
-    """A tool's description, its arguments pinned to its schema unless the description says otherwise."""
-    described = convert_to_openai_tool(tool)
-    if "function" not in described:
-        return described
-    return {**described, "function": {"strict": True, **described["function"]}}

@@ -52,3 +52,11 @@ def chosen_tool(tool_choice: object) -> str | None:
         msg = f"tool_choice={str(tool_choice)[:100]} names no tool; write it as {form}"
         raise RequestError(msg)
     return name
+
+
+def pinned(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:
+    """A tool's description, its arguments pinned to its schema unless the description says otherwise."""
+    described = convert_to_openai_tool(tool)
+    if "function" not in described:
+        return described
+    return {**described, "function": {"strict": True, **described["function"]}}

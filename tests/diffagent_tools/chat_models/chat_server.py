@@ -62,6 +62,8 @@ class ChatServer:
     reply: Json | list[Json] | Callable[[Json], Json | list[Json]] = field(default_factory=answer)
     asked: list[Json] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of each request, the names in small letters."""
     url: str = ""
 
     @property
@@ -87,6 +89,7 @@ def serving() -> Iterator[ChatServer]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             state.asked.append(asked)
             state.keys.append(self.headers.get("Authorization", ""))
+            state.headers.append({name.lower(): value for name, value in self.headers.items()})
             status, kind, body = state.body(asked)
             self.send_response(status)
             self.send_header("Content-Type", kind)
