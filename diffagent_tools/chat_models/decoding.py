@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from diffagent_tools.chat_models.rendering import render, template_variables
 from diffagent_tools.chat_models.template_variables import TemplateVariables
@@ -17,7 +18,10 @@ from tool_specs.prompts import whole_characters
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+CALL_MARKS: Final = ("<tool_call>", "</tool_call>")
+"""What a call stands between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Decoded:
     """What a model wrote.
 
     Attributes:
-        text: Without the end-of-turn token.
+        text: As `written_text` has it.
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written, forced ones included; where the grammar ends, no end of turn is written.
         finished: Whether the grammar was complete; else the limit was reached first.
@@ -177,7 +181,7 @@ class _Parts:
             msg = f"the grammar lost the model's answer ({matcher.get_error()[:200]}); please report the tools on offer"
             raise RequestError(msg)
         finished = matcher.is_stopped() or matcher.is_accepting()
-        text = self.tokenizer.decode(written, skip_special_tokens=True)
+        text = written_text(self.tokenizer, written)
         return Decoded(text, len(read), len(written), finished, 1.0 if certainty is None else certainty)
 
     def _next_logits(self, tokens: list[int], cache: object) -> torch.Tensor:
@@ -198,6 +202,16 @@ class _Parts:
         llguidance.torch.fill_next_token_bitmask(matcher, mask)
         bits = (mask[0][:, None] >> torch.arange(32, dtype=torch.int32)) & 1
         return logits.masked_fill(bits.reshape(-1)[: logits.shape[0]] == 0, -math.inf)
+
+
+def written_text(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """What a model wrote, without control tokens such as the end of a turn.
+
+    The marks of a call are words in any case: some models count them as control tokens, others do not.
+    """
+    added = tokenizer.added_tokens_decoder
+    control = {number for number, token in added.items() if token.special and token.content not in CALL_MARKS}
+    return str(tokenizer.decode([token for token in tokens if token not in control], skip_special_tokens=False))
 
 
 def _load(folder: Path, device: torch.device) -> _Parts:

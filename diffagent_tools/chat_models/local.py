@@ -17,13 +17,13 @@ from pydantic import Field
 
 from diffagent_tools.chat_models.agent_loop import next_word, split_search
 from diffagent_tools.chat_models.calling import calling, new_call_id
-from diffagent_tools.chat_models.decoding import Decoded, Decoder
+from diffagent_tools.chat_models.decoding import CALL_MARKS, Decoded, Decoder
 from diffagent_tools.chat_models.grammar import POCKET_MARK, answer_grammar
 from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.exceptions import RequestError
 from tool_specs.pocket import pocket_planner
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_OPEN, _CLOSE = CALL_MARKS
 
 
 class LocalChatDiffAgent(ToolCaller):

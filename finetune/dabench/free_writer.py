@@ -71,6 +71,7 @@ class FreeWriter(BaseChatModel):
         """
         import torch
 
+        from diffagent_tools.chat_models.decoding import written_text
         from diffagent_tools.chat_models.rendering import render
 
         with self._lock:
@@ -97,7 +98,7 @@ class FreeWriter(BaseChatModel):
         written = whole[0, given:].tolist()
         finished = bool(written) and written[-1] in ends
         message = AIMessage(
-            tokenizer.decode(written, skip_special_tokens=True),
+            written_text(tokenizer, written),
             usage_metadata={
                 "input_tokens": given,
                 "output_tokens": len(written),

@@ -16,7 +16,7 @@ from langchain_core.tools import tool
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, Field
 
-from diffagent_tools.chat_models.decoding import Decoder
+from diffagent_tools.chat_models.decoding import Decoder, written_text
 from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 from diffagent_tools.chat_models.grammar import MAX_NETWORKS, answer_grammar
 from diffagent_tools.chat_models.local import LocalChatDiffAgent, answer_message
@@ -234,6 +234,26 @@ def test_a_model_without_marks_writes_them_letter_by_letter(
     assert not planner.decoder.has_token("<tool_call>")
     answer = calling_planner(planner, shortlist).invoke("a cat")
     assert read_answer(answer, shortlist).call is not None
+
+
+def test_a_model_whose_marks_are_control_tokens_calls_as_others_do(
+    tiny_planner: Path, tmp_path: Path, untaught: LocalChatDiffAgent, shortlist: Shortlist
+) -> None:
+    folder = Path(shutil.copytree(tiny_planner, tmp_path / "planner"))
+    known = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    for token in known["added_tokens"]:
+        token["special"] = token["special"] or "tool_call" in token["content"]
+    (folder / "tokenizer.json").write_text(json.dumps(known), encoding="utf-8")
+    planner = LocalChatDiffAgent(folder=folder, device="cpu", max_tokens=640)
+    tokenizer = planner.decoder.tokenizer
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    assert {"<tool_call>", "</tool_call>", "<|end|>"} <= special
+    call = calling_planner(planner, shortlist).invoke("a cat").tool_calls[0]
+    assert call["args"] == calling_planner(untaught, shortlist).invoke("a cat").tool_calls[0]["args"]
+    refused = [planner.bind_tools(tool_schemas(shortlist), temperature=2.0, seed=n).invoke("x") for n in range(8)]
+    assert REFUSAL in [answer.text for answer in refused]
+    written = tokenizer("<tool_call>{}</tool_call><|end|>", add_special_tokens=False)["input_ids"]
+    assert written_text(tokenizer, written) == "<tool_call>{}</tool_call>"
 
 
 MARKS = ("<|end|>", "<|user|>", "<|assistant|>", "<|tools|>", "<|tool|>", "<|pad|>", "<tool_call>", "</tool_call>")
