@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, Field
@@ -161,6 +161,22 @@ def test_tools_that_do_not_draw_can_be_called(untaught: LocalChatDiffAgent) -> N
 def test_an_answer_in_a_form(untaught: LocalChatDiffAgent) -> None:
     place = untaught.with_structured_output(Place).invoke("where to?")
     assert isinstance(place, Place)
+
+
+async def test_an_answer_in_a_form_can_be_streamed(untaught: LocalChatDiffAgent) -> None:
+    form = untaught.with_structured_output(Place)
+    for pieces in (list(form.stream("where to?")), [piece async for piece in form.astream("where to?")]):
+        assert pieces[-1] == form.invoke("where to?")
+
+
+async def test_a_cut_answer_in_one_piece_stays_broken_when_pieces_are_added(
+    untaught: LocalChatDiffAgent, shortlist: Shortlist
+) -> None:
+    bound = untaught.bind_tools(tool_schemas(shortlist), tool_choice="any", max_tokens=20)
+    for (piece,) in (list(bound.stream("a cat")), [piece async for piece in bound.astream("a cat")]):
+        assert isinstance(piece, AIMessageChunk)
+        assert (AIMessageChunk("") + piece).tool_calls == []  # type: ignore[attr-defined]
+        assert len(piece.invalid_tool_calls) == 1
 
 
 def test_an_answer_that_was_cut_is_not_drawn(untaught: LocalChatDiffAgent, shortlist: Shortlist) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_tests.unit_tests import ChatModelUnitTests
 
@@ -182,6 +182,7 @@ async def test_it_works_asynchronously(planner: RetrievalChatModel, tmp_path: Pa
     )
     chunks = [chunk async for chunk in planner.bind_tools(tools).astream("a cat")]
     assert sum(len(chunk.tool_calls) for chunk in chunks) == 1
+    assert all(isinstance(chunk, AIMessageChunk) for chunk in [*chunks, *planner.bind_tools(tools).stream("a cat")])
 
 
 def test_a_model_that_knows_most_words_gets_the_request_as_it_is(
