@@ -23,7 +23,7 @@ def split_search(tools: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     return drawing, len(drawing) < len(tools)
 
 
-def next_word(messages: Sequence[BaseMessage], *, can_search: bool) -> AIMessage | None:
+def next_word(messages: Sequence[BaseMessage], *, can_search: bool, choice: str | None = None) -> AIMessage | None:
     """What to say instead of calling a model; None where a model is to be called, or declined.
 
     Agents that judge pictures (`graphs.create_diffagent`) write a `verdict` into the tool message: their loop goes on.
@@ -31,11 +31,17 @@ def next_word(messages: Sequence[BaseMessage], *, can_search: bool) -> AIMessage
 
     Args:
         messages: The conversation; the last human message is the request.
-        can_search: Whether `search_models` is on offer. It is called once for each request.
+        can_search: Whether `search_models` is on offer. It is called once for each request, and before any other tool:
+            an agent with an answer in a form demands a call each time, and the form is its last.
+        choice: As `chosen_tool` reads it. A named tool leaves nothing else to say.
     """
+    start = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
+    if choice == SEARCH and can_search and messages:
+        return _search(messages[-1 if start is None else start])
+    if choice not in (None, "any"):
+        return None
     if drawn := _drawn(messages[-1] if messages else None):
         return AIMessage(f"The picture is drawn: {drawn}")
-    start = max((n for n, message in enumerate(messages) if isinstance(message, HumanMessage)), default=None)
     if start is None:
         return None
     since = messages[start + 1 :]
@@ -44,7 +50,11 @@ def next_word(messages: Sequence[BaseMessage], *, can_search: bool) -> AIMessage
     if not can_search:
         return None
     searched = any(call["name"] == SEARCH for one in since if isinstance(one, AIMessage) for call in one.tool_calls)
-    return None if searched else calling(SEARCH, {"query": str(messages[start].text)})
+    return None if searched else _search(messages[start])
+
+
+def _search(request: BaseMessage) -> AIMessage:
+    return calling(SEARCH, {"query": str(request.text)})
 
 
 def _lasting_fault(since: Sequence[BaseMessage]) -> str | None:

@@ -66,6 +66,11 @@ def answer_grammar(
     return f"{start}\n{call}\nbody: {body}\n{rules}"
 
 
+def draws(tool: Mapping[str, Any]) -> bool:
+    """Whether a tool, in OpenAI's description, is one that draws."""
+    return _draws(_arguments(tool["function"]))
+
+
 def _call_rule(function: Mapping[str, Any], rules: CallRules) -> str:
     """The name of the rule of a call of one tool, within its own schema."""
     arguments = _arguments(function)

@@ -18,7 +18,7 @@ from pydantic import Field
 from diffagent_tools.chat_models.agent_loop import next_word, split_search
 from diffagent_tools.chat_models.calling import calling, new_call_id
 from diffagent_tools.chat_models.decoding import CALL_MARKS, Decoded, Decoder
-from diffagent_tools.chat_models.grammar import POCKET_MARK, answer_grammar
+from diffagent_tools.chat_models.grammar import POCKET_MARK, answer_grammar, draws
 from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.exceptions import RequestError
 from tool_specs.pocket import pocket_planner
@@ -31,7 +31,8 @@ class LocalChatDiffAgent(ToolCaller):
 
     Its answer is a call of a bound tool, within its schema by construction, or a refusal in words; calls of the pocket
     planner are within narrower bounds (`grammar.Bounds`). `tool_choice="any"` leaves it no refusal, a tool's name no
-    other tool, "none" no call. Without tools it refuses: conversation is not its trade.
+    other tool, "none" no call. Without tools it refuses: conversation is not its trade. In an agent's loop it calls
+    `search_models` first, then a tool that draws, and with "any" the others once a picture is drawn.
 
     ```python
     planner = ChatDiffAgent.local()
@@ -83,8 +84,10 @@ class LocalChatDiffAgent(ToolCaller):
     ) -> ChatResult:
         choice = chosen_tool(kwargs.get("tool_choice"))
         tools, can_search = split_search([] if choice == "none" else kwargs.get("tools") or [])
-        word = next_word(messages, can_search=can_search) if choice is None else None
-        if word is not None:
+        word = next_word(messages, can_search=can_search, choice=choice)
+        if word is not None and not word.tool_calls and choice is not None:
+            tools = [tool for tool in tools if not draws(tool)] or tools
+        elif word is not None:
             reason = "tool_calls" if word.tool_calls else "stop"
             word.response_metadata = {
                 "model_name": self.model_name, "model_provider": PROVIDER, "finish_reason": reason

@@ -24,7 +24,8 @@ class ToolPicker(ToolCaller):
     """Calls one of the bound tools that are models of the catalog, or says in words that none will do.
 
     The last human message is the request. Of tools that are no model of the catalog only `search_models` is called,
-    once and before all others. A picture that nobody judges ends the request. A subclass says how it picks.
+    once and before all others. A picture that nobody judges ends the request, in words even where a call is demanded,
+    since a form is nothing that it can fill in. A subclass says how it picks.
     """
 
     catalog: AnyCatalog = Field(exclude=True, repr=False)
@@ -63,7 +64,7 @@ class ToolPicker(ToolCaller):
         request, attempts = _request_of(messages), attempts_in(messages)
         choice = chosen_tool(kwargs.get("tool_choice"))
         tools, can_search = split_search([] if choice == "none" else kwargs.get("tools") or [])
-        message = next_word(messages, can_search=can_search) if choice is None else None
+        message = next_word(messages, can_search=can_search, choice=choice)
         if message is None:
             shortlist = self.shortlister.shortlist(request, k=max(8, len(tools)))
             offers = offers_in(tools, self.catalog, shortlist)

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, Field
 
+from diffagent_tools.chat_models.calling import calling
 from diffagent_tools.chat_models.decoding import Decoder, written_text
 from diffagent_tools.chat_models.diffagent import ChatDiffAgent
 from diffagent_tools.chat_models.grammar import MAX_NETWORKS, answer_grammar
 from diffagent_tools.chat_models.local import LocalChatDiffAgent, answer_message
+from diffagent_tools.middleware import DiffAgentMiddleware
 from diffagent_tools.planning import REFUSAL, conversation, read_answer
+from diffagent_tools.toolkit import DiffAgentToolkit
 from diffagent_tools.tools.generation import offered, tool_schemas
 from finetune.pocket.planner.worlds import made_up_world
 from tests.finetune.sfta.tiny_planner import save_planner
@@ -369,3 +373,46 @@ def test_other_planners_are_bound_by_the_schema_alone(tmp_path: Path, shortlist:
     planner = LocalChatDiffAgent(folder=save_planner(tmp_path / "other", context=32768), device="cpu")
     planner.bind_tools(tool_schemas(shortlist), max_tokens=2).invoke("a cat")
     assert written == [answer_grammar(tool_schemas(shortlist), bounds="schema")]
+
+
+SEARCH: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "search_models", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def test_models_are_searched_for_before_a_form_is_filled_in(untaught: LocalChatDiffAgent, shortlist: Shortlist) -> None:
+    """What LangChain asks of a model whose agent answers in a form: a call each time, and the form is a tool."""
+    forced = untaught.bind_tools([SEARCH, Place], tool_choice="any")
+    asked = HumanMessage("a cat")
+    search = forced.invoke([asked])
+    assert [(call["name"], call["args"]) for call in search.tool_calls] == [("search_models", {"query": "a cat"})]
+    assert search.response_metadata["finish_reason"] == "tool_calls"
+    found = ToolMessage("[]", tool_call_id=str(search.tool_calls[0]["id"]))
+    assert [call["name"] for call in forced.invoke([asked, search, found]).tool_calls] == ["Place"]
+
+    tools = [SEARCH, *tool_schemas(shortlist), Place]
+    drawing = calling(next(iter(offered(shortlist))), {"prompt": "a cat"})
+    told = json.dumps({"image": "ab", "path": "/pictures/ab.png"})
+    drawn = ToolMessage(told, tool_call_id=str(drawing.tool_calls[0]["id"]))
+    for seed in range(3):
+        done = untaught.bind_tools(tools, tool_choice="any", temperature=2.0, seed=seed)
+        assert [call["name"] for call in done.invoke([asked, search, found, drawing, drawn]).tool_calls] == ["Place"]
+
+
+def test_the_search_can_be_chosen(untaught: LocalChatDiffAgent, shortlist: Shortlist) -> None:
+    named = untaught.bind_tools([SEARCH, *tool_schemas(shortlist)], tool_choice="search_models")
+    first = named.invoke("a cat")
+    again = named.invoke([HumanMessage("a cat"), first, ToolMessage("[]", tool_call_id=str(first.tool_calls[0]["id"]))])
+    assert [call["name"] for answer in (first, again) for call in answer.tool_calls] == ["search_models"] * 2
+    with pytest.raises(RequestError, match="tool_choice names 'search_models', which is not bound"):
+        untaught.bind_tools(tool_schemas(shortlist), tool_choice="search_models").invoke("a cat")
+
+
+def test_an_agent_that_answers_in_a_form_searches_draws_and_fills_it_in(pocket_toolkit: DiffAgentToolkit) -> None:
+    planner = LocalChatDiffAgent(folder=pocket_planner(), device="cpu")
+    agent = create_agent(planner, middleware=[DiffAgentMiddleware(toolkit=pocket_toolkit)], response_format=Place)
+    state = agent.invoke({"messages": [HumanMessage("a kitten, 8-bit")]}, {"recursion_limit": 12})
+    called = [call["name"] for one in state["messages"] if isinstance(one, AIMessage) for call in one.tool_calls]
+    assert called == ["search_models", "civitai_9001_pocket_animals", "Place"]
+    assert isinstance(state["structured_response"], Place)

@@ -122,6 +122,31 @@ def test_a_tool_choice_is_kept(planner: RetrievalChatModel, tmp_path: Path) -> N
     assert planner.bind_tools(tools, tool_choice="none").invoke("a cat").tool_calls == []
 
 
+def test_the_search_is_called_first_where_a_call_is_demanded(planner: RetrievalChatModel, tmp_path: Path) -> None:
+    @tool
+    def search_models(query: str) -> str:
+        """Find models."""
+        return query
+
+    @tool
+    def title(words: str) -> str:
+        """A form."""
+        return words
+
+    for choice in ("any", "search_models"):
+        call = only_call(planner.bind_tools([search_models, title], tool_choice=choice).invoke("a cat"))
+        assert (call["name"], call["args"]) == ("search_models", {"query": "a cat"})
+    tools = [search_models, title, *offered(planner, "a cat", tmp_path)]
+    bound = planner.bind_tools(tools, tool_choice="any")
+    messages: list[BaseMessage] = [HumanMessage("a cat")]
+    for told in ({"models": []}, {"image": "ab", "path": "/pictures/ab.png"}):
+        answer = bound.invoke(messages)
+        messages += [answer, ToolMessage(json.dumps(told), tool_call_id=only_call(answer)["id"])]
+    names = [call["name"] for one in messages if isinstance(one, AIMessage) for call in one.tool_calls]
+    assert names == ["search_models", "civitai_9001_pocket_animals"]
+    assert "/pictures/ab.png" in bound.invoke(messages).text
+
+
 def test_only_models_of_the_catalog_are_called(planner: RetrievalChatModel, tmp_path: Path) -> None:
     @tool
     def get_weather(city: str) -> str:
