@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -24,7 +24,7 @@ from diffagent_tools.chat_models.answers import (
     without_half_calls,
 )
 from diffagent_tools.chat_models.reaching import naming_the_server
-from diffagent_tools.chat_models.tool_choice import PROVIDER, pinned
+from diffagent_tools.chat_models.tool_choice import PROVIDER, may_call, pinned
 from diffagent_tools.serving.endpoint import (
     API_KEY_VARIABLE,
     DEFAULT_BASE_URL,
@@ -237,6 +237,12 @@ class ChatDiffAgent(BaseChatOpenAI):
             made.message.response_metadata["model_provider"] = PROVIDER
         return made
 
+    def _get_generation_chunk_from_completion(self, completion: openai.BaseModel) -> ChatGenerationChunk:
+        """The last piece of a stream in a form; what the model thought was in the pieces before."""
+        made = super()._get_generation_chunk_from_completion(completion)
+        made.message.additional_kwargs.pop("reasoning_content", None)
+        return made
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -271,7 +277,7 @@ class ChatDiffAgent(BaseChatOpenAI):
             for chunk in super()._stream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
-        calls.check(may_call=_may_call(kwargs))
+        calls.check(may_call=may_call(kwargs))
 
     async def _astream(
         self,
@@ -285,9 +291,4 @@ class ChatDiffAgent(BaseChatOpenAI):
             async for chunk in super()._astream(messages, stop, run_manager, **kwargs):
                 calls.add(chunk)
                 yield chunk
-        calls.check(may_call=_may_call(kwargs))
-
-
-def _may_call(settings: Mapping[str, Any]) -> bool:
-    """Whether a question leaves the server tools to call."""
-    return bool(settings.get("tools")) and settings.get("tool_choice") != "none"
+        calls.check(may_call=may_call(kwargs))

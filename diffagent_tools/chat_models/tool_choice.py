@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -84,3 +84,8 @@ def pinned(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[
     if "function" not in described:
         return described
     return {**described, "function": {"strict": True, **described["function"]}}
+
+
+def may_call(settings: Mapping[str, Any]) -> bool:
+    """Whether the settings of a question leave a server tools to call."""
+    return bool(settings.get("tools")) and settings.get("tool_choice") != "none"

@@ -230,6 +230,24 @@ async def test_what_the_model_thought_is_kept(planner: ChatDiffAgent, server: Ch
         assert said.usage_metadata is not None
 
 
+async def test_what_the_model_thought_is_streamed_once_before_a_form(
+    planner: ChatDiffAgent, server: ChatServer
+) -> None:
+    class Choice(BaseModel):
+        checkpoint: str
+
+    text = '{"checkpoint": "civitai:1@2"}'
+    server.reply = streamed({"role": "assistant", "reasoning": "an "}, {"reasoning": "animal"}, {"content": text})
+    form = planner.bind(response_format=Choice)
+    pieces = joined(form.stream("a fox"))  # type: ignore[arg-type]
+    later = joined(iter([chunk async for chunk in form.astream("a fox")]))  # type: ignore[misc]
+
+    for said in (pieces, later):
+        assert said.additional_kwargs["reasoning_content"] == "an animal"
+        assert said.additional_kwargs["parsed"] == Choice(checkpoint="civitai:1@2")
+        assert said.text == text
+
+
 def test_a_form_is_asked_of_the_server(planner: ChatDiffAgent, server: ChatServer) -> None:
     class Choice(BaseModel):
         checkpoint: str
