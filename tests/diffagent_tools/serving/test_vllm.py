@@ -132,6 +132,18 @@ def test_it_runs_as_long_as_the_block_and_leaves_no_process(
     assert waited
 
 
+def test_no_proxy_is_asked_for_a_server_on_this_machine(
+    folder: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr("diffagent_tools.serving.vllm.START_SECONDS", 20.0)
+
+    with running(folder, python=python) as url:
+        assert url.startswith("http://127.0.0.1:")
+
+
 def test_it_stops_when_the_block_fails(folder: Path, python: Path, key: str) -> None:
     with pytest.raises(ZeroDivisionError), running(folder, python=python):
         _ = 1 / 0
