@@ -178,9 +178,11 @@ def _arguments(given: object) -> dict[str, Any] | None:
     """
     if isinstance(given, Mapping):
         return dict(given)
+    if not isinstance(given, str | None):
+        return None
     try:
-        value = json.loads(given or "{}")  # type: ignore[arg-type] - what it cannot read is refused below
-    except (ValueError, TypeError):
+        value = json.loads(given or "{}")
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

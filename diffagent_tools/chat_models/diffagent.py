@@ -52,11 +52,12 @@ NO_KEY = "none"
 
 
 class ChatDiffAgent(BaseChatOpenAI):
-    """A planner served by vLLM, or by any server with OpenAI's chat interface.
+    """A planner served by vLLM, or by another server with OpenAI's chat interface.
 
     Differences from `ChatOpenAI`: tools are strict unless said otherwise, so that vLLM pins the arguments to the
-    schema; a call that is cut off is never taken for a whole one; what the model thought is kept. Answers with tools
-    bound are not streamed (`disable_streaming="tool_calling"`), since half a call is worth nothing.
+    schema as it is (OpenAI's own server refuses that: see `bind_tools`); a call that is cut off is never taken for a
+    whole one; what the model thought is kept. Answers with tools bound are not streamed
+    (`disable_streaming="tool_calling"`), since half a call is worth nothing.
 
     Setup: `make vllm` serves the pocket planner. `DIFFAGENT_BASE_URL` names another server, `DIFFAGENT_API_KEY` its
     key.
@@ -105,7 +106,7 @@ class ChatDiffAgent(BaseChatOpenAI):
     def validate_environment(self) -> Self:
         """Make the clients, and forget the organisation and project that `OPENAI_…` variables name: they are theirs."""
         given = self.openai_organization
-        super().validate_environment()
+        super().validate_environment()  # type: ignore[operator]
         self.openai_organization = given
         for client in (self.root_client, self.root_async_client):
             if client is not None:
@@ -171,8 +172,8 @@ class ChatDiffAgent(BaseChatOpenAI):
         Args:
             tools: Anything that LangChain can describe as an OpenAI tool.
             tool_choice: "any" or "required": one must be called. A name: that one. "none": none.
-            strict: Default: the schemas as they are, pinned by the server. True: OpenAI's strict form of them, where
-                every argument must be given. False: not pinned.
+            strict: Default: the schemas as they are, pinned by the server, as vLLM does. True: OpenAI's strict form of
+                them, where every argument must be given. False: not pinned, for any server.
             kwargs: `parallel_tool_calls` and `response_format` as for `ChatOpenAI`; others are passed on.
         """
         bound = tools if strict is not None else [pinned(tool) for tool in tools]
