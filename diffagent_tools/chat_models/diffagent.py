@@ -10,13 +10,12 @@ from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from diffagent_tools.chat_models.answers import (
     StreamedCalls,
-    as_chunk,
     keep_reasoning,
     part,
     read_calls,
@@ -24,6 +23,7 @@ from diffagent_tools.chat_models.answers import (
     without_half_calls,
 )
 from diffagent_tools.chat_models.reaching import naming_the_server
+from diffagent_tools.chat_models.streams import ChunkStreaming
 from diffagent_tools.chat_models.tool_choice import PROVIDER, may_call, pinned
 from diffagent_tools.serving.endpoint import (
     API_KEY_VARIABLE,
@@ -51,7 +51,7 @@ NO_KEY = "none"
 """What is sent to a server that asks for no key; the `openai` client refuses to send nothing."""
 
 
-class ChatDiffAgent(BaseChatOpenAI):
+class ChatDiffAgent(ChunkStreaming, BaseChatOpenAI):
     """A planner served by vLLM, or by another server with OpenAI's chat interface.
 
     Differences from `ChatOpenAI`: tools are strict unless said otherwise, so that vLLM pins the arguments to the
@@ -188,29 +188,6 @@ class ChatDiffAgent(BaseChatOpenAI):
     ) -> Runnable[LanguageModelInput, Any]:
         """Answers in a form, as for `ChatOpenAI`: the server's structured decoding allows nothing else."""
         return super().with_structured_output(schema, method=method, **kwargs)
-
-    def stream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """Stream an answer; one with tools comes in one piece."""
-        yield from map(as_chunk, super().stream(input, config, stop=stop, **kwargs))
-
-    async def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """The same, async."""
-        async for piece in super().astream(input, config, stop=stop, **kwargs):
-            yield as_chunk(piece)
 
     def _create_chat_result(
         self, response: dict[str, Any] | openai.BaseModel, generation_info: dict[str, Any] | None = None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from diffagent_tools.chat_models.answers import as_chunk
+from diffagent_tools.chat_models.streams import ChunkStreaming
 from tool_specs.exceptions import RequestError
 
 PROVIDER = "diffagent"
@@ -19,7 +19,7 @@ PROVIDER = "diffagent"
 _MUST_CALL = ("any", "required", True)
 
 
-class ToolCaller(BaseChatModel):
+class ToolCaller(ChunkStreaming):
     """A chat model to which tools are described as to OpenAI's."""
 
     def bind_tools(
@@ -38,29 +38,6 @@ class ToolCaller(BaseChatModel):
         """
         described = [convert_to_openai_tool(tool) for tool in tools]
         return self.bind(tools=described, **({} if tool_choice is None else {"tool_choice": tool_choice}), **kwargs)
-
-    def stream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """The answer, which comes in one piece."""
-        yield from map(as_chunk, super().stream(input, config, stop=stop, **kwargs))
-
-    async def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002
-        config: RunnableConfig | None = None,
-        *,
-        stop: list[str] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """The same, async."""
-        async for piece in super().astream(input, config, stop=stop, **kwargs):
-            yield as_chunk(piece)
 
 
 def chosen_tool(tool_choice: object) -> str | None:
