@@ -13,13 +13,16 @@ from finetune.dabench.evaluation import evaluate
 from finetune.dabench.planners import Source, planners_of
 from finetune.dabench.summary import Summary, summarise
 from finetune.pocket.planner.dataset import pocket_pairs
+from finetune.pocket.planner.figures import Figures, read_figures
 from finetune.pocket.planner.newcomers import choices
 from finetune.pocket.planner.worlds import pocket_world
 from tool_specs.pocket import pocket_planner
 from tool_specs.search.shortlist import Shortlister
+from tool_specs.weight_files import sha256_of
 
 MAX_PARAMETERS, MAX_BYTES = 12_000_000, 24_000_000
 ASKED = 120
+MAX_SECONDS = 0.7
 
 
 def test_it_is_small() -> None:
@@ -61,3 +64,46 @@ class TestOnUnseenWordings:
 def test_models_that_came_after_training_are_chosen_too(tmp_path: Path) -> None:
     found = choices(tmp_path, [("pocket", pocket_planner())], 40)["pocket"]
     assert {kind: choice.ratio > 0.7 for kind, choice in found.items()} == {"checkpoint": True, "lora": True}
+
+
+class TestWhatItsEvaluationFound:
+    """The figures beside the weights, which `docs/sfta.md` shows."""
+
+    @pytest.fixture(scope="class")
+    def figures(self) -> Figures:
+        return read_figures(pocket_planner())
+
+    def test_it_is_about_these_weights(self, figures: Figures) -> None:
+        assert figures.weights == sha256_of(pocket_planner() / "model.safetensors")
+
+    @pytest.mark.parametrize("split", ["test", "unseen_styles"])
+    @pytest.mark.parametrize("compared", ["rrhf,sft", "rrhf,retrieval", "sft,retrieval", "sft,random"])
+    def test_each_stage_is_better_than_the_one_before(self, figures: Figures, split: str, compared: str) -> None:
+        found = figures.splits[split].differences[compared]
+        assert found.n >= 300
+        assert found.low is not None
+        assert found.low > 0
+
+    @pytest.mark.parametrize("split", ["test", "unseen_styles", "requests"])
+    def test_it_answers_in_time(self, figures: Figures, split: str) -> None:
+        slow = figures.splits[split].seconds["rrhf"]["p95"]
+        assert slow is not None
+        assert slow <= MAX_SECONDS
+
+    def test_nothing_is_invented(self, figures: Figures) -> None:
+        found = figures.splits["requests"]
+        assert found.pairs >= 2000
+        assert (found.planners["rrhf"]["invented"].mean, found.planners["rrhf"]["invalid"].mean) == (0.0, 0.0)
+
+    @pytest.mark.parametrize("measure", ["decline_precision", "decline_recall"])
+    def test_it_declines_what_cannot_be_drawn(self, figures: Figures, measure: str) -> None:
+        found = figures.splits["requests"].planners["rrhf"][measure].mean
+        assert found is not None
+        assert found >= 0.9
+
+    @pytest.mark.parametrize("kind", ["checkpoint", "lora"])
+    def test_models_that_came_after_training_are_chosen(self, figures: Figures, kind: str) -> None:
+        trained, new = (figures.newcomers["rrhf"][kind][which].mean for which in ("trained", "new"))
+        assert trained is not None
+        assert new is not None
+        assert new >= 0.8 * trained
