@@ -11,7 +11,7 @@ from diffagent_tools.backends.protocol import Backend, StepProgress
 from diffagent_tools.tools.faults import told_to_the_model
 from diffagent_tools.tools.results import ImageResult
 from tool_specs.calls import Call
-from tool_specs.infotext import spec_hashes, spec_names, to_infotext
+from tool_specs.infotext import infotext_of
 from tool_specs.spec import ToolSpec
 
 
@@ -46,13 +46,7 @@ def draw(
         drawing = backend.draw(call, on_step=on_step, cancel=cancel)
     names = {call.checkpoint, *(lora.id for lora in call.loras)}
     used = [spec for spec in specs if spec.id in names]
-    infotext = to_infotext(
-        drawing.call,
-        names=spec_names(used),
-        hashes=spec_hashes(used),
-        embeddings=[spec.id for spec in used if spec.type == "TextualInversion"],
-    )
-    reference = store.save(drawing.image, drawing.call, infotext=infotext)
+    reference = store.save(drawing.image, drawing.call, infotext=infotext_of(drawing.call, used))
     content = {
         "image": reference["sha256"],
         "path": reference["path"],

@@ -20,7 +20,7 @@ from finetune.dabench.pairs import Pair
 from finetune.json_lines import JsonLines
 from tool_specs.calls import Call, parse_call
 from tool_specs.exceptions import BackendError, CallError, ConfigError, DownloadError, PictureError, WeightsError
-from tool_specs.infotext import spec_hashes, spec_names, to_infotext
+from tool_specs.infotext import infotext_of
 from tool_specs.whole_files import written_whole
 
 FILE_NAME: Final = "drawings.jsonl"
@@ -184,12 +184,7 @@ class Studio:
         call = drawn.call
         specs = self._weights.specs_of(call) if self._weights is not None else []
         ids = {name: name for name in (call.checkpoint, *(use.id for use in call.loras))}
-        infotext = to_infotext(
-            call,
-            names=ids | spec_names(specs),
-            hashes=spec_hashes(specs),
-            embeddings=[spec.id for spec in specs if spec.type == "TextualInversion"],
-        )
+        infotext = infotext_of(call, specs, names=ids)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as partial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tool_specs.calls import Call
 from tool_specs.catalog import AnyCatalog
 from tool_specs.exports.ingredients import ingredients
-from tool_specs.infotext import spec_hashes, spec_names, to_infotext
+from tool_specs.infotext import infotext_of
 
 
 def to_a1111(call: Call, catalog: AnyCatalog) -> str:
@@ -14,10 +14,4 @@ def to_a1111(call: Call, catalog: AnyCatalog) -> str:
     Raises:
         CallError: A model is unknown or does not fit.
     """
-    found = ingredients(call, catalog)
-    return to_infotext(
-        call,
-        names=spec_names(found.specs),
-        hashes=spec_hashes(found.specs),
-        embeddings=[embedding.spec.id for embedding in found.embeddings],
-    )
+    return infotext_of(call, ingredients(call, catalog).specs)

@@ -68,6 +68,26 @@ def to_infotext(
     return "\n".join(lines)
 
 
+def infotext_of(call: Call, specs: Iterable[ToolSpec], *, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Print a call with the file names and hashes of its models.
+
+    Args:
+        call: The call, with its seed.
+        specs: Of the models that it uses.
+        names: What models are called whose spec is not among these, by spec id.
+
+    Raises:
+        CallError: A model has neither a spec nor a name.
+    """
+    used = list(specs)
+    return to_infotext(
+        call,
+        names={**names, **spec_names(used)},
+        hashes=spec_hashes(used),
+        embeddings=[spec.id for spec in used if spec.type == "TextualInversion"],
+    )
+
+
 def spec_names(specs: Iterable[ToolSpec]) -> dict[str, str]:
     """Spec id to the stem of its file, or to the model's name where it has no file."""
     return {spec.id: spec.primary_file.stem if spec.primary_file else spec.model_name for spec in specs}
