@@ -16,14 +16,14 @@ from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, 
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from diffagent_tools.chat_models.calling import new_call_id
+from diffagent_tools.chat_models.calling import CALL_MARKS, new_call_id
 from tool_specs.exceptions import CallError
 
 CUT = "length"
 """The finish reason of an answer that ran into a length limit."""
 _REASONING = ("reasoning", "reasoning_content")
 """Where vLLM puts what a model thought, newest name first."""
-_TAG = "<tool_call>"
+_TAG, _ = CALL_MARKS
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]{1,64})"')
 _CUT_OFF = "the answer ran into the length limit before the call was whole; allow more tokens or ask for less"
 _NO_END = "the stream ended before the answer did; ask again"

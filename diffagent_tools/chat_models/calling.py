@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage
+
+CALL_MARKS: Final = ("<tool_call>", "</tool_call>")
+"""What a call stands between where a model writes it."""
 
 
 def calling(tool: str, arguments: Mapping[str, object], call_id: str | None = None) -> AIMessage:

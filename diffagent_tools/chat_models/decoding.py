@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from diffagent_tools.chat_models.calling import CALL_MARKS
 from diffagent_tools.chat_models.rendering import render, template_variables
 from diffagent_tools.chat_models.template_variables import TemplateVariables
 from diffagent_tools.devices import fitting_threads, one_load_at_a_time, quiet_libraries, require, torch_device
@@ -19,9 +20,6 @@ from tool_specs.prompts import whole_characters
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
-
-CALL_MARKS: Final = ("<tool_call>", "</tool_call>")
-"""What a call stands between."""
 
 
 @dataclass(frozen=True, slots=True)

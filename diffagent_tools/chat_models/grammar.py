@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from langchain_core.utils.json_schema import dereference_refs
 
 from diffagent_tools.chat_models.call_rules import FORMAT, CallRules
+from diffagent_tools.chat_models.calling import CALL_MARKS
 from diffagent_tools.planning import REFUSAL
 from tool_specs.exceptions import RequestError
 
@@ -55,7 +56,7 @@ def answer_grammar(
     refusal = json.dumps(REFUSAL)
     if not callable_tools:
         return f"start: {refusal}"
-    opening, closing = ("<tool_call>", "</tool_call>") if mark_tokens else ('"<tool_call>"', '"</tool_call>"')
+    opening, closing = CALL_MARKS if mark_tokens else [f'"{mark}"' for mark in CALL_MARKS]
     call = rf'call: {opening} "\n" body "\n" {closing}'
     start = f"start: call | {refusal}" if may_refuse else "start: call"
     if bounds == "pocket":

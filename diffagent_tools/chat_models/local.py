@@ -16,8 +16,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
 from diffagent_tools.chat_models.agent_loop import next_word, split_search
-from diffagent_tools.chat_models.calling import calling, new_call_id
-from diffagent_tools.chat_models.decoding import CALL_MARKS, Decoded, Decoder
+from diffagent_tools.chat_models.calling import CALL_MARKS, calling, new_call_id
+from diffagent_tools.chat_models.decoding import Decoded, Decoder
 from diffagent_tools.chat_models.grammar import POCKET_MARK, answer_grammar, draws
 from diffagent_tools.chat_models.tool_choice import PROVIDER, ToolCaller, chosen_tool
 from tool_specs.exceptions import RequestError
