@@ -66,22 +66,50 @@ def opened_shortlister(folder: Path | None, dataset: Path, stack: ExitStack) -> 
         CatalogError: There is no catalog in the folder, or it cannot be read.
         ConfigError: A split of the data set cannot be read.
     """
+    return search_over(opened_catalog(folder, stack), dataset)
+
+
+def opened_catalog(folder: Path | None, stack: ExitStack) -> AnyCatalog:
+    """A stored catalog that is open as long as the stack, or the models that ship where no folder is named.
+
+    Raises:
+        CatalogError: There is no catalog in the folder, or it cannot be read.
+    """
     if folder is None:
-        from diffagent_tools.embeddings import MiniLMEmbedder
         from tool_specs.catalog import Catalog
-        from tool_specs.search.shortlist import Shortlister
 
-        return Shortlister(Catalog.pocket(), MiniLMEmbedder())
-    from rich.console import Console
-
-    from finetune.dabench.held_out_search import HeldOutShortlister, left_out_of
+        return Catalog.pocket()
     from tool_specs.store.catalog import StoredCatalog
     from tool_specs.store.database import CatalogDatabase
 
-    database = stack.enter_context(CatalogDatabase.open(folder, read_only=True))
+    return StoredCatalog(stack.enter_context(CatalogDatabase.open(folder, read_only=True)))
+
+
+def search_over(catalog: AnyCatalog, dataset: Path) -> AnyShortlister:
+    """Search for the pairs of a data set; over a stored catalog it takes a while to see what has to be left out.
+
+    Args:
+        catalog: As `opened_catalog` gives it.
+        dataset: Folder of the pairs that are asked.
+
+    Raises:
+        CatalogError: The catalog cannot be read.
+        ConfigError: A split of the data set cannot be read.
+    """
+    from tool_specs.store.catalog import StoredCatalog
+
+    if not isinstance(catalog, StoredCatalog):
+        from diffagent_tools.embeddings import MiniLMEmbedder
+        from tool_specs.search.shortlist import Shortlister
+
+        return Shortlister(catalog, MiniLMEmbedder())
+    from rich.console import Console
+
+    from finetune.dabench.held_out_search import HeldOutShortlister, left_out_of
+
     with Console(stderr=True).status("looking for the evidence behind the pairs"):
-        left_out = left_out_of(database, dataset)
-    return HeldOutShortlister(StoredCatalog(database), left_out)
+        left_out = left_out_of(catalog.database, dataset)
+    return HeldOutShortlister(catalog, left_out)
 
 
 def stamp_of(catalog: AnyCatalog) -> str | None:

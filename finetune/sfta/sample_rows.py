@@ -86,7 +86,7 @@ def write_samples(settings: SampleSettings) -> Written:
         ConfigError: A setting or the data set is wrong, a package is missing, or the file holds rows of other settings.
         CatalogError: The catalog cannot be read.
     """
-    from finetune.dabench.workbench import opened_shortlister, stamp_of
+    from finetune.dabench.workbench import opened_catalog, search_over, stamp_of
     from finetune.sfta.models import load_tokenizer
 
     tokenizer = load_tokenizer(settings.model)
@@ -102,8 +102,9 @@ def write_samples(settings: SampleSettings) -> Written:
     }
     left_out: list[LeftOut] = []
     with ExitStack() as stack:
-        shortlister = opened_shortlister(settings.catalog, settings.data, stack)
-        check_same_origin(settings.out, told | {"catalog": stamp_of(shortlister.catalog)})
+        catalog = opened_catalog(settings.catalog, stack)
+        check_same_origin(settings.out, told | {"catalog": stamp_of(catalog)})
+        shortlister = search_over(catalog, settings.data)
         lines = JsonLines(settings.out, SampleRow)
         done = {row.id for row in lines.read()}
         console = Console(stderr=True)
